@@ -1,0 +1,148 @@
+"""What lies on disk below a folder, read with few system calls, and what is wrong with a file that cannot be used.
+
+Paths inside a source are POSIX strings relative to its image root: a whole data set is too many files for path objects.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+RECENT_NS = 2_000_000_000
+"""File systems stamp folders in steps of up to two seconds, so a later change may leave so young a stamp as it is."""
+
+
+class Fault(NamedTuple):
+    """Why a path cannot be used: `reason` a phrase to count by, `detail` the rest of a sentence about that path."""
+
+    reason: str
+    detail: str
+
+    def about(self, subject: str) -> Fault:
+        """The same fault with its sentence complete."""
+        return Fault(self.reason, f"{subject} {self.detail}")
+
+
+def text_fault(path: str) -> Fault | None:
+    """What is wrong with a relative path as it is written, before any disk is asked; None when it is plain."""
+    segments = path.split("/")
+    if "\0" in path:
+        return Fault("path not plain", "contains a NUL character")
+    if "\\" in path:
+        return Fault("path not plain", 'contains a backslash; write folders with "/"')
+    if path.startswith("/") or (path[:1].isalpha() and path[1:2] == ":"):
+        return Fault("outside the image root", "is absolute; write it relative to the category's folder")
+    if ".." in segments:
+        return Fault("outside the image root", 'climbs with ".."; write it relative to the category\'s folder')
+    if "" in segments or "." in segments:
+        return Fault("path not plain", 'has an empty or "." segment; write each folder once')
+    return None
+
+
+def file_fault(path: str, boundary: str, what: str) -> Fault | None:
+    """What is wrong with a file on disk; None for a regular file whose real place is below `boundary`.
+
+    Args:
+        path: the file, below an existing folder.
+        boundary: the real path (no symbolic links) of the folder that files must not leave.
+        what: "image" or "mask", for the reason.
+    """
+    try:
+        real = os.path.realpath(path, strict=True)
+        mode = os.stat(real).st_mode
+    except FileNotFoundError:
+        if os.path.islink(path):
+            return Fault(f"{what} missing", "is a symbolic link to a file that does not exist; restore that file")
+        return Fault(f"{what} missing", "does not exist on disk; extract or download it again, or remove the entry")
+    except NotADirectoryError:
+        return Fault(f"{what} missing", "does not exist: one of its folders is a file")
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return Fault("symbolic link loop", "is a symbolic link that leads back to itself; replace it by the file")
+        return Fault(f"{what} unreachable", f"cannot be reached: {error.strerror}")
+    if not inside(real, boundary):
+        return Fault("outside the image root", f"is a symbolic link out of {printable(boundary)}; copy the file there")
+    if not stat.S_ISREG(mode):
+        return Fault(f"{what} not a file", "is not a regular file")
+    return None
+
+
+def inside(real: str, boundary: str) -> bool:
+    """True when a real path is the boundary or lies below it."""
+    return real == boundary or real.startswith(boundary.rstrip(os.sep) + os.sep)
+
+
+def printable(text: str) -> str:
+    """The text with bytes of a file name that are not UTF-8 written as escapes, so that it can be stored."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def walk(folder: str, prefix: str, boundary: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Each folder at and below `folder` with its entries, as (`prefix` + its relative path, entries).
+
+    Folders behind symbolic links are entered only while their real place is below `boundary` and is not one of the
+    folders that led there, so the walk ends. Folders that cannot be listed are left out.
+    """
+    yield from _walk(folder, prefix, boundary, ())
+
+
+def _walk(
+    folder: str, prefix: str, boundary: str, above: tuple[str, ...]
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+    except OSError:
+        return
+    yield prefix, entries
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{prefix}/{entry.name}", boundary, above)
+        elif entry.is_symlink():
+            real = os.path.realpath(entry.path)
+            led_here = (*above, os.path.realpath(folder))
+            loops = any(inside(ancestor, real) for ancestor in led_here)
+            if os.path.isdir(real) and inside(real, boundary) and not loops:
+                yield from _walk(entry.path, f"{prefix}/{entry.name}", boundary, led_here)
+
+
+def files_below(folder: str, prefix: str, boundary: str) -> set[str]:
+    """The regular files below `folder` whose real place is in `boundary`, each as `prefix/<relative path>`."""
+    found: set[str] = set()
+    for relative, entries in walk(folder, prefix, boundary):
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False) or (
+                entry.is_symlink() and file_fault(entry.path, boundary, "image") is None
+            ):
+                found.add(f"{relative}/{entry.name}")
+    return found
+
+
+def fold(text: str) -> str:
+    """The text with differences of letter case and of Unicode composition removed: how near misses are found."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def difference(found: str, wanted: str) -> str:
+    """The hint to append where two names are alike and not equal; "" where they are not alike."""
+    if fold(found) != fold(wanted):
+        return ""
+    if unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", wanted):
+        return " (the same letters, composed otherwise in Unicode: rename one after the other)"
+    return " (they differ in letter case alone: rename one after the other)"
+
+
+def folder_stamp(path: str, mtime_ns: int) -> str:
+    """What changes when a file is added to or removed from a folder.
+
+    The folder's time of change is enough unless it is so young that a further change could carry the same stamp; then
+    the names count too.
+    """
+    if time.time_ns() - mtime_ns < RECENT_NS:
+        return f"{mtime_ns} {sorted(os.listdir(path))!r}"
+    return str(mtime_ns)
