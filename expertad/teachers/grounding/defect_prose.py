@@ -1,0 +1,422 @@
+"""Sentences about a defect: place, form, tone, border, texture, what a sound part would show, and what follows.
+
+Measurements come first; what a defect of a coarse type does to a part is said in general terms only. The defect's
+shape noun depends on form and size alone, so that it can be checked against the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expertad.sample import Region
+from expertad.teachers.grounding.colors import tint_word
+from expertad.teachers.grounding.facts import Defect
+from expertad.teachers.grounding.finetypes import Rule
+from expertad.teachers.grounding.words import Voice, count_word, direction_word, percent, plural, size_word, times
+
+UNCOUNTABLE = frozenset(
+    {
+        "bending",
+        "breakage",
+        "debris",
+        "deterioration",
+        "dirt",
+        "extraneous material",
+        "foreign matter",
+        "grinding damage",
+        "material damage",
+        "structural damage",
+        "surface contamination",
+        "surface damage",
+        "surface erosion",
+        "surface wear",
+        "warping",
+        "wear",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """How one text speaks of its defect: one noun throughout, and the verbs' endings that go with it."""
+
+    defect: Defect
+    region: Region
+    coarse: str
+    noun: str
+
+    @property
+    def grammar(self) -> dict[str, str]:
+        """Pronoun and endings for one piece or several."""
+        one = self.defect.pieces == 1
+        return {
+            "it": "it" if one else "they",
+            "its": "its" if one else "their",
+            "them": "it" if one else "them",
+            "this": f"this {self.noun}" if one else f"these {plural(self.noun)}",
+            "noun": self.noun if one else plural(self.noun),
+            "is": "is" if one else "are",
+            "has": "has" if one else "have",
+            "s": "s" if one else "",
+            "es": "es" if one else "",
+            "largest": "it" if one else "the largest of them",
+        }
+
+    def say(self, voice: Voice, template: str, **facts: object) -> str:
+        """A template with this subject's grammar and place filled in."""
+        return voice.say(template, **self.grammar, **facts)
+
+
+def subject(defect: Defect, region: Region, coarse: str, voice: Voice) -> Subject:
+    """The noun for a defect of this form, chosen once for a text."""
+    relief = coarse in {"Missing parts", "Deformation"}
+    if defect.aspect >= 6:
+        options = ("stretch", "strip") if relief else ("streak", "line", "trace")
+    elif defect.elongated:
+        options = ("stretch", "narrow area") if relief else ("elongated patch", "narrow patch", "short band")
+    elif defect.area / max(1, defect.pieces) < 0.002:
+        options = ("spot", "small area") if relief else ("spot", "fleck", "small patch")
+    else:
+        options = ("area", "zone") if relief else ("patch", "area", "blotch" if not defect.round else "disc")
+    return Subject(defect, region, coarse, voice.pick(options))
+
+
+def place(region: Region, voice: Voice) -> str:
+    """Where: the location's exact name, in a phrase such as "in the top left part of the frame"."""
+    frame = voice.pick(("frame", "image", "view", "picture"))
+    if region.grid >= 4:
+        return voice.say("[in|at|within] {name} of the [grid over the |]{frame}", name=region.location, frame=frame)
+    return voice.say(
+        "[[in|within] the {name} [part|section|portion|area]|[at|in] the {name}] of the {frame}",
+        name=region.location,
+        frame=frame,
+    )
+
+
+def amount(about: Subject, voice: Voice) -> str:
+    """How many and how large, such as "a small streak" or "three separate spots"."""
+    defect = about.defect
+    if defect.pieces == 1:
+        size = "" if about.noun.startswith("small ") else f"{size_word(defect.area)} "
+        return f"a {size}{about.noun}"
+    return voice.say(
+        "{count} [separate|distinct|individual] {nouns}" if defect.pieces <= 12 else "{count} [scattered |]{nouns}",
+        count=count_word(defect.pieces),
+        nouns=plural(about.noun),
+    )
+
+
+def coverage(about: Subject, voice: Voice) -> str:
+    """Share of the frame, as a clause to follow the amount."""
+    return about.say(
+        voice,
+        "[covering|taking up|occupying|about|roughly|some] {share} of the [frame|image area|field of view]",
+        share=percent(about.region.area),
+    )
+
+
+def form(about: Subject, voice: Voice) -> str:
+    """Shape of the largest piece: elongation and course, or compactness."""
+    defect = about.defect
+    facts = {"ratio": times(defect.aspect), "direction": direction_word(defect.angle), "span": percent(defect.length)}
+    if defect.elongated:
+        course = (
+            "[straight|without a bend]" if defect.bow < 0.025 else "[nearly straight|only faintly bowed]"
+            if defect.straight else "[curved|bowed|bent along its course]"
+        )
+        return about.say(
+            voice,
+            "[{largest} is about {ratio} times as long as wide, " + course + " and [roughly |]{direction}"
+            "|[the course is|in form {largest} is] {direction} and " + course + ", with a length of some {ratio} widths"
+            "|{direction} and " + course + ", {largest} [reaches|attains] a length of about {ratio} times "
+            "[the|that of the] width".replace("[the|that of the] width", "its width") + "]",
+            **facts,
+        )
+    if defect.round:
+        return about.say(
+            voice,
+            "[{largest} is [compact and nearly round|close to circular]|the form is [roundish|almost circular]"
+            "|[nearly round|roundish] in form, {largest} measures about {span} of the frame's longer edge across]",
+            **facts,
+        )
+    if defect.solidity < 0.8:
+        return about.say(
+            voice,
+            "[{largest} has a [ragged|jagged|irregular] [shape|form][ with indentations|]"
+            "|the shape is [irregular|ragged], [branching or indented|with bays and spurs]]",
+            **facts,
+        )
+    if defect.aspect >= 1.8:
+        return about.say(
+            voice,
+            "[{largest} is [oblong|somewhat stretched], about {ratio} times as long as wide and [roughly |]{direction}"
+            "|the form is [oblong|stretched] in a {direction} direction, at {ratio} to 1]",
+            **facts,
+        )
+    return about.say(
+        voice,
+        "[{largest} is [compact|blocky] [rather than|and not] drawn out|the form is compact, [without a preferred direction|"
+        "about as long as wide]]",
+        **facts,
+    )
+
+
+def tone(about: Subject, voice: Voice) -> str:
+    """Lightness and colour against the ring."""
+    defect = about.defect
+    word = tint_word(defect.inside, defect.around)
+    if defect.mixed:
+        return about.say(
+            voice,
+            "[light and dark [lie side by side|alternate] inside {them}: about {dark} of {its} pixels are clearly darker "
+            "and {light} clearly lighter than the surface around"
+            "|inside {them}, tones [split|divide] into darker ({dark}) and lighter ({light}) parts than the adjoining surface]",
+            dark=percent(defect.dark_share),
+            light=percent(defect.light_share),
+        )
+    strength = abs(defect.step)
+    change = "lighter" if defect.step > 0 else "darker"
+    tail = f" and {word if word.startswith(('more', 'grey')) else 'more ' + word}" if word else ""
+    if strength < 2.5:
+        if word:
+            return about.say(
+                voice,
+                "[{its} tone is [{word}|tinted: {word}] against the surroundings, at [nearly |about ]the same lightness"
+                "|colour, not lightness, sets {them} apart: {it} look{s} {word} beside the adjoining surface]",
+                word=word if word.startswith(("more", "grey")) else "more " + word,
+            )
+        return about.say(
+            voice,
+            "[{its} tone [is close to|hardly differs from] that of the [adjoining|surrounding] surface"
+            "|in lightness {it} [blend{s} with|stay{s} close to] the surroundings]",
+        )
+    degree = voice.pick(
+        ("slightly", "a little")
+        if strength < 7
+        else ("clearly", "noticeably", "distinctly")
+        if strength < 16
+        else ("much", "considerably", "far")
+    )
+    share = f"{100 * defect.brightness:.0f}%"
+    return about.say(
+        voice,
+        "[{it} {is} {degree} {change}{tail} than the [surface around|surroundings|adjoining surface]"
+        "[, at about {share} of the surrounding brightness|]"
+        "|[against|relative to] the [adjoining|neighbouring|surrounding] surface {it} [appear{s}|look{s}|come{s} out] "
+        "{degree} {change}{tail}[, with {share} of its brightness|]"
+        "|{its} [tone|appearance] is {degree} {change}{tail} than that of the [adjoining|neighbouring] surface, by about "
+        "{points} lightness points]",
+        degree=degree,
+        change=change,
+        tail=tail,
+        share=share,
+        points=f"{strength:.0f}",
+    )
+
+
+def border(about: Subject, voice: Voice) -> str | None:
+    """Whether the tone changes at once or gradually."""
+    if about.defect.sharp is None:
+        return None
+    if about.defect.sharp:
+        return about.say(
+            voice,
+            "[{its} border is [crisp|sharp]|the [transition|tone step] at {its} border is [abrupt|crisp]"
+            "|{it} end{s} [abruptly|in a clean tone step]]",
+        )
+    return about.say(
+        voice,
+        "[{its} border is [soft|diffuse]|{it} fade{s} [gradually|softly] into the [surroundings|adjoining surface]"
+        "|the transition at {its} border is gradual]",
+    )
+
+
+def texture(about: Subject, voice: Voice) -> str | None:
+    """Roughness and streaks inside, where the defect is large enough to have them."""
+    defect = about.defect
+    if defect.roughness is None:
+        return None
+    if defect.streaks is not None and not defect.elongated:
+        return about.say(
+            voice,
+            "[[fine|parallel] {direction} streaks [run through|fill] {them}|{its} inside is streaked in a {direction} "
+            "direction]",
+            direction=direction_word(defect.streaks),
+        )
+    if defect.roughness >= 1.35:
+        return about.say(
+            voice,
+            "[the surface [is|turns] rougher there, with {ratio} times the local tone variation of the surroundings"
+            "|{its} texture is [rougher|more broken] than [nearby|the adjoining finish]]",
+            ratio=f"{defect.roughness:.1f}",
+        )
+    if defect.roughness <= 0.7:
+        return about.say(
+            voice,
+            "[the surface [is|turns] smoother there, with {share} of the local tone variation found nearby"
+            "|{its} inside is [smoother|plainer] than the [adjoining finish|surface nearby]]",
+            share=f"{100 * defect.roughness:.0f}%",
+        )
+    return about.say(
+        voice,
+        "[{its} texture [stays close to|resembles] that of the [adjoining surface|surroundings]"
+        "|in grain {it} [do{es} not differ|hardly differ{s}] from the [surface nearby|adjoining finish]]",
+    )
+
+
+def structure(about: Subject, voice: Voice) -> str | None:
+    """Its relation to the part's silhouette, or to the border of the photograph."""
+    defect = about.defect
+    if defect.shows_background:
+        return about.say(
+            voice,
+            "[the [tone|colour] inside {them} is that of the background[, not of the part|]"
+            "|the background's [tone|colour] [shows|appears] [inside|within] {them}]",
+        )
+    if defect.at_silhouette:
+        return about.say(
+            voice,
+            "[{it} reach{es} the [rim|silhouette] of the part, [where it meets|next to] the background"
+            "|the part's [silhouette|rim] [is affected|is involved], since {it} touch{es} the background]",
+        )
+    if defect.at_silhouette is False:
+        return about.say(
+            voice,
+            "[{it} [lie{s}|sit{s}] within the part, [clear of its rim|away from its silhouette]"
+            "|the [rim|silhouette] of the part is not touched by {them}]",
+        )
+    if defect.at_frame:
+        return about.say(voice, "{it} run{s} [up to|out to] the [border|limit] of the photograph")
+    return None
+
+
+def caveat(about: Subject, voice: Voice) -> str | None:
+    """Surroundings that vary more than the defect departs from them."""
+    defect = about.defect
+    if defect.noise < 8 or defect.noise < abs(defect.step) or defect.mixed:
+        return None
+    return about.say(
+        voice,
+        "[the surface around varies too, with a standard deviation of {noise} lightness points|[tone around {them} is "
+        "uneven as well|the surroundings are themselves uneven in tone]]",
+        noise=f"{defect.noise:.0f}",
+    )
+
+
+def reference_there(about: Subject, voice: Voice) -> str | None:
+    """The same place of an aligned reference, where it lacks the defect's tone step."""
+    step, there = about.defect.step, about.defect.reference_step
+    if there is None or abs(step) < 5 or abs(there) > 0.4 * abs(step):
+        return None
+    return about.say(
+        voice,
+        "[at the same place, the reference image [has|shows] no such tone step ({there} lightness points there, {step} here)"
+        "|the reference image runs on [evenly|almost evenly] at this very place, its tone step being {there} lightness points "
+        "[against|where the query has] {step}]",
+        there=f"{abs(there):.0f}",
+        step=f"{abs(step):.0f}",
+    )
+
+
+_STANDARD: dict[str, tuple[str, ...]] = {
+    "Contamination": (
+        "a clean surface [keeps|holds] one [consistent|continuous] tone, so a local deposit [breaks|interrupts] that standard",
+        "cleanliness requires [a uniform finish|an even tone], which [is lost|fails] at this place",
+        "[nothing in|no feature of] a clean finish [explains|accounts for] such a local change of tone",
+    ),
+    "Presence of foreign objects": (
+        "[a finished part carries|sound parts carry] only what belongs to [it|them], and this does not [continue|match] the "
+        "[adjoining|surrounding] material",
+        "it does not [follow|continue] the material around it, as a feature of the part would",
+        "a clean part [should be|is] free of loose or added material",
+    ),
+    "Scratch": (
+        "an intact finish [has no|shows no] isolated [line|trace] like this",
+        "a sound finish [runs on|continues] [without|free of] such a cut in its surface",
+        "surface quality calls for a continuous finish, which [is cut|is interrupted] here",
+    ),
+    "Missing parts": (
+        "a complete part [would continue|continues] [without a break|unbroken] through this place",
+        "completeness requires material [where|at the very place where] the form now breaks off",
+        "the form of a complete part [does not stop|would not break off] like this",
+    ),
+    "Deformation": (
+        "a part that kept its form would [follow|continue] its regular course here",
+        "a true form [runs on|continues] evenly, without such a [local departure|change of shape]",
+        "form accuracy calls for a steady [course|shape], which is [lost|disturbed] here",
+    ),
+    "Hole": (
+        "a closed surface [would run on|continues] [without|free of] such an interruption",
+        "[sound|solid] material [would show|shows] a continuous surface here",
+        "surface integrity requires closed material, which is [broken|lost] at this place",
+    ),
+    "Damage": (
+        "intact material [keeps|holds] a continuous surface, which is broken here",
+        "a sound part [would show|shows] [no such break|unbroken material] at this place",
+        "structural integrity calls for unbroken material, and this [fails to meet that|is not met here]",
+    ),
+    "Abrasion": (
+        "an unworn finish [keeps|has] the same texture [throughout|everywhere]",
+        "a finish without rubbing [keeps|holds] one consistent [look|texture], which changes here",
+        "surface quality calls for an unworn finish, and this place [has lost it|departs from that]",
+    ),
+}
+
+_IMPACT: dict[str, tuple[str, ...]] = {
+    "Contamination": (
+        "[it|this] [impairs|spoils] [cleanliness and appearance|the clean appearance] and [may|could] [interfere with|disturb] "
+        "later [coating, bonding or contact|processing or contact]",
+        "[appearance and cleanliness suffer|cleanliness is affected], and [residue may spread|the residue may transfer] in use",
+        "the effect is [mainly|chiefly] on appearance and cleanliness, and [contact surfaces may suffer|function may follow]",
+    ),
+    "Presence of foreign objects": (
+        "it [can|could|may] [interfere with|disturb] [fit, assembly or later use|assembly and function] [until removed|]",
+        "[purity and assembly are|cleanliness and fit are] affected[, and it may come loose in use|]",
+        "added material [compromises|affects] purity and [may obstruct|can hinder] [fit or movement|assembly]",
+    ),
+    "Scratch": (
+        "it [impairs|spoils] the [finish|appearance] and [may|could] [become a starting point for wear|weaken surface protection]",
+        "[appearance suffers|the finish is affected], and surface protection [may|can] be [lost|weakened] along it",
+        "the effect [is on|concerns] appearance first, with [possible loss of|a risk to] surface protection",
+    ),
+    "Missing parts": (
+        "completeness is lost, which [may|can] affect [fit, sealing or strength|fit and strength]",
+        "[fit and function|assembly and strength] [may suffer|are at risk] because material is absent",
+        "the absent material [compromises|affects] completeness and [may|can] [impair|reduce] [fit or sealing|strength]",
+    ),
+    "Deformation": (
+        "[fit and alignment|alignment and assembly] [may suffer|are affected|are at risk] when the form departs like this",
+        "it [affects|compromises] dimensional accuracy and [may|can] [hinder|disturb] [assembly|fit]",
+        "a changed form [affects|impairs] fit[, alignment| or load bearing] and so [possibly|perhaps] function",
+    ),
+    "Hole": (
+        "it [weakens|interrupts] the material and [may|can] affect [sealing or strength|strength and service life]",
+        "[strength and tightness|surface integrity and strength] [may suffer|are affected]",
+        "the opening in the material [compromises|affects] integrity and [may|can] [grow under load|impair sealing]",
+    ),
+    "Damage": (
+        "it [compromises|affects] integrity and [may|can] [reduce strength|spread under load]",
+        "[strength and reliability|integrity and service life] [may suffer|are at risk]",
+        "the broken material [weakens|impairs] the part and [may|can] affect its function",
+    ),
+    "Abrasion": (
+        "it [affects|impairs] the finish and [may|can] [shorten service life|lead to further wear]",
+        "[surface protection and appearance|finish and durability] [suffer|are affected]",
+        "the rubbed finish [affects|lowers] surface quality and [may|can] [reduce|limit] durability",
+    ),
+}
+
+
+def standard(coarse: str, voice: Voice) -> str:
+    """What a sound part would show instead, in general terms."""
+    return voice.say(voice.pick(_STANDARD[coarse]))
+
+
+def impact(coarse: str, voice: Voice) -> str:
+    """What a defect of this coarse type affects, in general terms."""
+    return voice.say(voice.pick(_IMPACT[coarse]))
+
+
+def named(rule: Rule) -> str:
+    """The fine-grained term with its article where it takes one; `words.sentence` turns "a" into "an"."""
+    return rule.term if rule.term in UNCOUNTABLE else f"a {rule.term}"

@@ -1,0 +1,424 @@
+"""Measures a case's photographs: the query as a whole, the query against the reference, the defect against its ring.
+
+Every number is a function of the files' bytes. The whole frames are reduced to SCENE pixels' long side; the defect is
+measured on a crop of the full-size query, reduced only where it is larger than CROP. Tens of milliseconds for a
+1024 x 1024 pair, almost all of it inside OpenCV, which releases the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from expertad.errors import ImageError, MaskError
+from expertad.images import read_mask
+from expertad.sample import Case, ImageFile
+from expertad.teachers.grounding.colors import color_name
+from expertad.teachers.grounding.facts import Defect, Facts, Lab, Likeness, Scene
+
+Array = npt.NDArray[Any]
+
+SCENE = 256
+CROP = 640
+
+# Two border colours closer than this (CIE76) count as the same background.
+SAME_BACKGROUND = 14.0
+
+
+def measure(case: Case) -> Facts:
+    """All facts of a case; remembered for the last few cases, since describing and distilling need the same.
+
+    Raises:
+        ImageError: query or reference cannot be decoded.
+        MaskError: the mask of an anomalous case is absent, unreadable, empty or of another size.
+    """
+    mask = case.mask
+    digest = hashlib.sha256(mask.read_bytes()).hexdigest() if mask is not None and mask.is_file() else ""
+    return _measure(case.query, case.reference, mask if case.region is not None else None, digest)
+
+
+@lru_cache(maxsize=64)
+def _measure(query: ImageFile, reference: ImageFile, mask_path: Path | None, mask_digest: str) -> Facts:
+    # mask_digest is part of the memory's key: a mask redrawn under the same name is measured again.
+    pixels = _read(query.path, reduced=1 if mask_path is not None else _reduction(query))
+    frame = _Frame(pixels)
+    normal = _Frame(_read(reference.path, reduced=_reduction(reference)))
+    background = _shared_background(frame, normal)
+    scene = _scene(frame, background)
+    likeness, offset = _likeness(frame, normal, scene)
+    if mask_path is None:
+        return Facts(scene, likeness, None)
+    mask = read_mask(mask_path, (query.width, query.height))
+    top = int(mask.max())
+    if top == 0:
+        raise MaskError(f"{mask_path}: the mask has no foreground; exclude the sample or redraw its mask")
+    foreground = (mask > top / 2).astype(np.uint8)
+    if foreground.shape != pixels.shape[:2]:
+        raise MaskError(f"{mask_path}: mask is {foreground.shape[1]}x{foreground.shape[0]}, image is not; redraw the mask")
+    return Facts(scene, likeness, _defect(pixels, foreground, background, normal, offset))
+
+
+def _reduction(image: ImageFile) -> int:
+    """JPEG's own reduction (1, 2, 4, 8) that leaves at least twice SCENE pixels on the long side."""
+    long_side = max(image.width, image.height)
+    return max((factor for factor in (1, 2, 4, 8) if long_side // factor >= 2 * SCENE), default=1)
+
+
+_READ_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+def _read(path: Path, reduced: int) -> Array:
+    """8-bit BGR pixels, height x width x 3, reduced by an integer factor while decoding."""
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror}); check the image root") from error
+    pixels = cv2.imdecode(data, _READ_FLAGS[reduced] | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    if pixels is None:
+        raise ImageError(f"{path}: cannot be decoded; replace the file or exclude the sample")
+    return pixels
+
+
+def _lab(bgr: Array) -> Array:
+    lab: Array = cv2.cvtColor(bgr.astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
+    return lab
+
+
+def _triple(values: Array) -> Lab:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _shrink(pixels: Array, long_side: int) -> Array:
+    height, width = pixels.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _gradient(lightness: Array) -> tuple[Array, Array]:
+    """Horizontal and vertical slope in L* per pixel (Sobel, normalised)."""
+    return (
+        cv2.Sobel(lightness, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8),
+        cv2.Sobel(lightness, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8),
+    )
+
+
+def _orientation(dx: Array, dy: Array) -> tuple[float, float]:
+    """Direction along the edges in [0, 180) degrees and coherence 0 to 1, from the mean structure tensor."""
+    xx, yy, xy = float((dx * dx).mean()), float((dy * dy).mean()), float((dx * dy).mean())
+    if xx + yy < 1e-6:
+        return 0.0, 0.0
+    coherence = math.hypot(xx - yy, 2 * xy) / (xx + yy)
+    across = 0.5 * math.atan2(2 * xy, xx - yy)
+    return (math.degrees(across) + 90) % 180, coherence
+
+
+class _Frame:
+    """A whole photograph at SCENE pixels' long side: L*a*b*, and its background if that is plain."""
+
+    def __init__(self, pixels: Array) -> None:
+        self.lab = _lab(_shrink(pixels, SCENE))
+        self.lightness: Array = np.ascontiguousarray(self.lab[:, :, 0])
+        self.slopes = _gradient(self.lightness)
+        self.mean = _triple(self.lab.reshape(-1, 3).mean(axis=0))
+        self.border, self.background = _plain_background(self.lab)
+
+
+def _plain_background(lab: Array) -> tuple[Lab, Array] | tuple[None, None]:
+    """Median colour of the frame's border and the area of that colour joined to it, where the border is plain."""
+    height, width = lab.shape[:2]
+    rim = max(2, round(0.03 * min(height, width)))
+    edge = np.ones((height, width), bool)
+    edge[rim:-rim, rim:-rim] = False
+    median = np.median(lab[edge], axis=0)
+    near = (np.linalg.norm(lab - median.astype(np.float32), axis=2) < SAME_BACKGROUND).astype(np.uint8)
+    if near[edge].mean() < 0.85:
+        return None, None
+    count, labels = cv2.connectedComponents(near, connectivity=4)
+    outside = np.zeros(count, bool)
+    outside[np.unique(labels[edge & (near > 0)])] = True
+    area = outside[labels] & (near > 0)
+    return (_triple(median), area) if 0.07 <= area.mean() <= 0.92 else (None, None)
+
+
+def _shared_background(query: _Frame, reference: _Frame) -> tuple[Lab, Array] | None:
+    """The query's plain background, if the reference has the same one.
+
+    A surface that fills the frame also has a plain border, and then its defect would look like the part; a normal
+    reference has no defect, so what stands out in it is the part.
+    """
+    if query.border is None or reference.border is None or query.background is None:
+        return None
+    return (query.border, query.background) if math.dist(query.border, reference.border) < 20 else None
+
+
+def _details(frame: _Frame) -> tuple[int, float]:
+    """Number of small isolated spots of contrast, and the largest share of them in one ninth of the frame."""
+    flat = cv2.medianBlur(np.clip(frame.lightness * 2.55, 0, 255).astype(np.uint8), 9).astype(np.float32) / 2.55
+    spots = (np.abs(frame.lightness - flat) > 8).astype(np.uint8)
+    count, _, stats, centers = cv2.connectedComponentsWithStats(spots, connectivity=8)
+    if count == 1:
+        return 0, 0.0
+    width, height, area = stats[1:, 2], stats[1:, 3], stats[1:, 4]
+    small = (area >= 2) & (area <= 40) & (np.maximum(width, height) <= 3 * np.minimum(width, height))
+    if not small.any():
+        return 0, 0.0
+    at = centers[1:][small]
+    cells = (at[:, 1] * 3 // frame.lab.shape[0]).astype(int) * 3 + (at[:, 0] * 3 // frame.lab.shape[1]).astype(int)
+    return int(small.sum()), float(np.bincount(cells).max() / small.sum())
+
+
+def _correlation(one: Array, other: Array) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    norm = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / norm if norm > 1e-6 else 0.0
+
+
+def _colors(lab: Array) -> tuple[tuple[str, float], ...]:
+    small = cv2.resize(lab, (48, 48), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    names: dict[str, int] = {}
+    for pixel in small:
+        name = color_name(_triple(pixel))
+        names[name] = names.get(name, 0) + 1
+    ranked = sorted(names.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple((name, count / len(small)) for name, count in ranked)
+
+
+def _scene(frame: _Frame, background: tuple[Lab, Array] | None) -> Scene:
+    low, high = np.percentile(frame.lightness, (5, 95))
+    dx, dy = frame.slopes
+    magnitude = np.hypot(dx, dy)
+    direction, coherence = _orientation(dx, dy)
+    small = cv2.resize(frame.lightness, (64, 64), interpolation=cv2.INTER_AREA)
+    ninths = cv2.resize(frame.lightness, (3, 3), interpolation=cv2.INTER_AREA)
+    details, gathered = _details(frame)
+    return Scene(
+        colors=_colors(frame.lab),
+        lightness=frame.mean[0],
+        spread=float(high - low),
+        grain=_grain(magnitude),
+        edges=float((magnitude > 4).mean()),
+        direction=direction if coherence >= 0.25 else None,
+        mirror=(_correlation(small, small[:, ::-1]), _correlation(small, small[::-1])),
+        details=details,
+        details_cell=gathered,
+        falloff=float(ninths.max() - ninths.min()),
+        part_share=None if background is None else float(1 - background[1].mean()),
+        background=None if background is None else color_name(background[0]),
+    )
+
+
+def _grain(magnitude: Array) -> float:
+    """Mean gradient of the flatter half: texture, without the part's own edges."""
+    return float(magnitude[magnitude <= np.median(magnitude)].mean())
+
+
+def _likeness(query: _Frame, reference: _Frame, scene: Scene) -> tuple[Likeness, tuple[float, float] | None]:
+    """Whole-frame comparison, and the reference's offset in SCENE pixels where the frames coincide."""
+    shift = tuple(q - r for q, r in zip(query.mean, reference.mean, strict=True))
+    bins = np.linspace(-40, 140, 61)
+    one = np.histogram(query.lightness - shift[0], bins)[0] / query.lightness.size
+    other = np.histogram(reference.lightness, bins)[0] / reference.lightness.size
+    agreement, offset = _align(query.lightness, reference.lightness)
+    grain = _grain(np.hypot(*reference.slopes))
+    likeness = Likeness(
+        shift=(shift[0], shift[1], shift[2]),
+        overlap=float(np.minimum(one, other).sum()),
+        grain=scene.grain / grain if grain > 1e-3 else 1.0,
+        details=_details(reference)[0],
+        aligned=offset is not None,
+        agreement=agreement,
+    )
+    return likeness, offset
+
+
+def _align(query: Array, reference: Array) -> tuple[float, tuple[float, float] | None]:
+    """Correlation after the best translation, and that translation where it is small and the frames then coincide."""
+    if query.shape != reference.shape or query.std() < 1 or reference.std() < 1:
+        return 0.0, None
+    window = cv2.createHanningWindow((query.shape[1], query.shape[0]), cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(reference, query, window)
+    if max(abs(dx), abs(dy)) > 0.06 * SCENE:
+        dx = dy = 0.0
+    moved = cv2.warpAffine(reference, np.array([[1, 0, dx], [0, 1, dy]], np.float32), query.shape[::-1])
+    margin = math.ceil(max(abs(dx), abs(dy)))
+    inner = np.s_[margin : query.shape[0] - margin, margin : query.shape[1] - margin]
+    agreement = _correlation(query[inner], moved[inner])
+    return agreement, (dx, dy) if agreement >= 0.9 else None
+
+
+def _defect(
+    pixels: Array,
+    foreground: Array,
+    background: tuple[Lab, Array] | None,
+    reference: _Frame,
+    offset: tuple[float, float] | None,
+) -> Defect:
+    height, width = foreground.shape
+    area = float(foreground.mean())
+    x, y, w, h = cv2.boundingRect(foreground)
+    ring_width = max(6, min(60, round(0.5 * math.sqrt(foreground.sum()))))
+    margin = ring_width + 6
+    x0, y0, x1, y1 = max(0, x - margin), max(0, y - margin), min(width, x + w + margin), min(height, y + h + margin)
+    shape = _shape(foreground[y : y + h, x : x + w], max(height, width))
+
+    scale = min(1.0, CROP / max(x1 - x0, y1 - y0))
+    crop, mask = pixels[y0:y1, x0:x1], foreground[y0:y1, x0:x1]
+    if scale < 1:
+        size = (round((x1 - x0) * scale), round((y1 - y0) * scale))
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+        # Any covered pixel counts, so that fine lines survive the reduction.
+        mask = (cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.3).astype(np.uint8)
+    lab = _lab(crop)
+    lightness = np.ascontiguousarray(lab[:, :, 0])
+    outward = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
+    inward = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    reach = max(5.0, ring_width * scale)
+    ring = (outward > 2) & (outward <= reach + 2)
+    at_silhouette: bool | None = None
+    if background is not None:
+        fx, fy = background[1].shape[1] / width, background[1].shape[0] / height
+        part = background[1][int(y0 * fy) : math.ceil(y1 * fy), int(x0 * fx) : math.ceil(x1 * fx)].astype(np.uint8)
+        outside = cv2.resize(part, lab.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+        at_silhouette = bool(ring.any() and (ring & outside).sum() >= 0.12 * ring.sum())
+        if (ring & ~outside).sum() >= 0.2 * max(1, ring.sum()):
+            ring &= ~outside
+    # A defect's outermost pixels are half surface; the core is taken where there is one.
+    core = inward >= (2 if (inward >= 2).sum() >= 12 else 1)
+    if not ring.any():
+        ring = mask == 0 if (mask == 0).any() else core
+    inside, around = lab[core].mean(axis=0), lab[ring].mean(axis=0)
+    gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    noise = float(lightness[ring].std())
+    median, margin_l = float(np.median(lightness[ring])), max(6.0, 1.5 * noise)
+    dx, dy = _gradient(lightness)
+    slope = np.hypot(dx, dy)
+    step = float(inside[0] - around[0])
+    shows_background = (
+        background is not None
+        and math.dist(_triple(inside), background[0]) < 12
+        and math.dist(_triple(around), background[0]) > 15
+    )
+    return Defect(
+        **shape,
+        area=area,
+        inside=_triple(inside),
+        around=_triple(around),
+        noise=noise,
+        brightness=float(gray[core].mean() / max(1.0, gray[ring].mean())),
+        dark_share=float((lightness[core] < median - margin_l).mean()),
+        light_share=float((lightness[core] > median + margin_l).mean()),
+        **_texture(dx, dy, slope, inward >= 3, ring),
+        edge=_edge(slope, inward, outward, ring, step),
+        at_silhouette=at_silhouette,
+        shows_background=shows_background,
+        at_frame=bool(x == 0 or y == 0 or x + w == width or y + h == height),
+        reference_step=None if offset is None else _reference_step(foreground, reference, offset),
+    )
+
+
+def _edge(slope: Array, inward: Array, outward: Array, ring: Array, step: float) -> float | None:
+    """Steep quarter of the slopes near the border, texture's own slope taken off, as a share of the contrast."""
+    if abs(step) < 4:
+        return None
+    band = (inward <= 3) & (outward <= 3)
+    excess = float(np.percentile(slope[band], 75) - np.median(slope[ring]))
+    return max(0.0, excess / abs(step))
+
+
+def _texture(dx: Array, dy: Array, slope: Array, core: Array, ring: Array) -> dict[str, float | None]:
+    """Roughness inside over the ring's, and the direction of streaks inside; both None for under 80 core pixels."""
+    if core.sum() < 80 or not ring.any():
+        return {"roughness": None, "streaks": None}
+    inside, around = float(slope[core].mean()), float(slope[ring].mean())
+    direction, coherence = _orientation(dx[core], dy[core])
+    return {
+        "roughness": (inside + 0.1) / (around + 0.1),
+        "streaks": direction if coherence >= 0.5 and inside >= 0.8 else None,
+    }
+
+
+def _reference_step(foreground: Array, reference: _Frame, offset: tuple[float, float]) -> float | None:
+    """Lightness of the defect's place minus its ring in the aligned reference; None where too small to sample."""
+    height, width = reference.lightness.shape
+    share = cv2.resize(foreground.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    dx, dy = offset
+    share = cv2.warpAffine(share, np.array([[1, 0, -dx], [0, 1, -dy]], np.float32), (width, height))
+    place = share > 0.3
+    if place.sum() < 4:
+        return None
+    near = cv2.dilate(place.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    ring = near & ~(cv2.dilate(place.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    return float(reference.lightness[place].mean() - reference.lightness[ring].mean()) if ring.any() else None
+
+
+def _shape(mask: Array, long_side: int) -> dict[str, Any]:
+    """Geometry of the pieces and of the largest one."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    order = np.argsort(-areas, kind="stable")
+    kept = [int(i) + 1 for i in order if areas[i] >= max(1.0, 0.02 * areas[order[0]])]
+    axes = [_axis(labels, stats, piece) for piece in kept[:12]]
+    length, thickness, angle, bow = axes[0]
+    largest = (labels == kept[0]).astype(np.uint8)
+    contours, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contour = max(contours, key=len)
+    perimeter = cv2.arcLength(contour, closed=True)
+    # The contour runs through pixel centres; half a pixel on every side belongs to the piece.
+    filled = cv2.contourArea(contour) + perimeter / 2 + 1
+    hull = cv2.convexHull(contour)
+    hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, closed=True) / 2 + 1
+    directions = [a for long, thick, a, _ in axes if long >= 3 * thick and long >= 0.4 * length]
+    turn = max((min(abs(a - directions[0]), 180 - abs(a - directions[0])) for a in directions), default=0)
+    return {
+        "pieces": len(kept),
+        "aspect": max(1.0, length / thickness),
+        "angle": angle,
+        "bow": bow,
+        "roundness": min(1.0, 4 * math.pi * filled / (perimeter + 4) ** 2),
+        "solidity": min(1.0, filled / hull_area),
+        "parallel": len(directions) >= 2 and turn <= 12,
+        "length": length / long_side,
+    }
+
+
+def _axis(labels: Array, stats: Array, piece: int) -> tuple[float, float, float, float]:
+    """Length and thickness in pixels, direction in degrees and bow (share of length) of one piece.
+
+    The middle line is the mean offset across the long axis in steps along it; thickness is area over its length, so
+    a thin arc is long and thin although its bounding rectangle is not.
+    """
+    x, y, w, h, area = (int(v) for v in stats[piece])
+    ys, xs = np.nonzero(labels[y : y + h, x : x + w] == piece)
+    if area < 3:
+        return float(max(w, h)), 1.0, 0.0, 0.0
+    points = np.stack([xs, ys], axis=1).astype(np.float64)
+    points -= points.mean(axis=0)
+    values, vectors = np.linalg.eigh(points.T @ points / area)
+    along, across = points @ vectors[:, 1], points @ vectors[:, 0]
+    angle = math.degrees(math.atan2(vectors[1, 1], vectors[0, 1])) % 180
+    extent = float(along.max() - along.min()) + 1
+    steps = int(np.clip(extent / 4, 3, 24))
+    index = np.minimum(((along - along.min()) / extent * steps).astype(int), steps - 1)
+    filled = np.bincount(index, minlength=steps)
+    line = np.bincount(index, across, minlength=steps)[filled > 0] / filled[filled > 0]
+    spacing = extent / steps
+    length = float(np.hypot(np.diff(line), spacing).sum()) + spacing
+    # A compact blob's ends are ragged, and its middle line wanders without meaning a bow.
+    chord = np.linspace(line[0], line[-1], len(line))
+    bow = float(np.abs(line - chord).max()) / max(length, 1.0)
+    return length, max(1.0, area / length), angle, bow
