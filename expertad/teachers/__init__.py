@@ -1,1 +1,1 @@
-"""Teachers: whoever writes the description and the reasoning, behind one protocol (`base.Teacher`)."""
+"""Teachers: whoever writes the description and the reasoning, behind one protocol (`base.Backend`)."""
