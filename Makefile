@@ -1,0 +1,50 @@
+# Needs Python 3.11 or newer with pip, and make. Everything else is installed into .venv by these rules.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check soak lint bench clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25" 
+
+$(STAMP)-base: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(STAMP)-dev: $(STAMP)-base
+	$(PIP) --editable '.[annotation,training,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
+	@touch $@
+
+demo: $(STAMP)-base ## build the sample data set into ./workspace, from nothing
+	$(BIN)/expertad build
+	@echo "Now open workspace/report.html, or read workspace/dataset/README.md."
+
+lint: $(STAMP)-dev ## format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint ## lint and the quick tests
+	$(BIN)/python -m pytest -q -m "not slow and not server and not browser and not training and not soak"
+
+test: $(STAMP)-dev ## every test but the long ones
+	$(BIN)/python -m pytest -q -m "not soak"
+
+soak: $(STAMP)-dev ## the long tests: many kills, thousands of samples
+	$(BIN)/python -m pytest -q -m soak --timeout 3600
+
+bench: $(STAMP)-dev ## measure speed and memory, as ratios in one run
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the rules above made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Label Studio: the review screen, its server, and the way there and back."""

@@ -1,0 +1,279 @@
+"""The command line, thin: each command reads settings, calls the library, and says what happened.
+
+Exit codes: 0 finished, or waiting for people; 2 the user's mistake; 3 aborted or out of budget; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from expertad import __version__, config
+from expertad.errors import ExpertADError
+from expertad.workspace import explained
+
+Command = Callable[..., int | None]
+
+
+def main() -> None:
+    """Entry point of `expertad`."""
+    try:
+        code = cli(standalone_mode=False, prog_name="expertad")
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="expertad")
+def cli() -> None:
+    """Build Expert-AD: image + question -> structured reasoning, from an industrial anomaly data set.
+
+    Without any flag, `expertad build` draws a sample data set and builds from it into ./workspace.
+    """
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Options for settings, with the help and the type that `config.Settings` gives them."""
+
+    def decorate(function: Command) -> Command:
+        for name in reversed(names):
+            function = _option(name)(function)
+        return function
+
+    return decorate
+
+
+def _option(name: str) -> Callable[[Command], Command]:
+    field = config.Settings.model_fields[name]
+    flag = "--" + name.replace("_", "-")
+    default = "" if field.default in (None, (), False) else f"  [default: {field.default}]"
+    text = f"{field.description}{default}"
+    if field.annotation is bool:
+        return click.option(flag, name, is_flag=True, default=None, help=text)
+    if name == "categories":
+        return click.option("--category", name, multiple=True, default=None, help="Only this category; may be repeated.")
+    return click.option(flag, name, type=_click_type(name), default=None, help=text)
+
+
+def _click_type(name: str) -> Any:
+    field = config.Settings.model_fields[name]
+    choices = config.choices(name)
+    if choices:
+        return click.Choice(choices)
+    kinds: dict[Any, Any] = {int: int, float: float, Path: click.Path(path_type=Path)}
+    wanted = str(field.annotation)
+    return next((kind for key, kind in kinds.items() if key.__name__ in wanted), str)
+
+
+CONFIG_OPTION = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; ./expertad.toml if there is one."
+)
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="End with one JSON object on the last line of stdout.")
+
+
+def guarded(function: Command) -> Command:
+    """Errors of ours and of the file system become one line on stderr and an exit code; Ctrl-C becomes 130."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> int:
+        try:
+            return function(*args, **kwargs) or 0
+        except ExpertADError as error:
+            click.echo(f"expertad: {error}", err=True)
+            return error.exit_code
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:
+            trouble = explained(error, Path())
+            click.echo(f"expertad: {trouble}", err=True)
+            return trouble.exit_code
+        except KeyboardInterrupt:
+            click.echo("expertad: interrupted; what is done is kept, run the same command to go on", err=True)
+            return 130
+
+    return run
+
+
+BUILD_SETTINGS = (
+    "source",
+    "root",
+    "workspace",
+    "pa_sft",
+    "sc_grpo",
+    "limit",
+    "held_out",
+    "one_shot",
+    "grid",
+    "seed",
+    "review",
+    "categories",
+    "resolution",
+    "variant",
+    "mapping",
+    "parts",
+    *config.TEACHER_SETTINGS,
+    "with_images",
+    "verify",
+    "ledger_url",
+    "workers",
+    "chunk",
+)
+
+
+@cli.command()
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@JSON_OPTION
+def build(config_file: Path | None, as_json: bool, **flags: Any) -> int:
+    """Do all that is left to do: ingest, select, locate, describe, distill, check, review, publish, report.
+
+    Run it again whenever you like: after a crash, after reviews, after changing settings. Nothing that was done is done
+    or paid for twice.
+    """
+    from expertad.builder import run_from_shell
+
+    return run_from_shell(flags, config_file, as_json)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--parts", type=click.IntRange(1, 99_999), default=12, show_default=True, help="Parts per category.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other parts.")
+@click.option(
+    "--profile",
+    type=click.Choice(["parts", "smoke"]),
+    default="parts",
+    show_default=True,
+    help="parts: industrial parts at 1024 pixels; smoke: small textures that a tiny model can learn.",
+)
+@guarded
+def draw(folder: Path, parts: int, seed: int, profile: Any) -> int:
+    """Draw a sample data set into FOLDER, in Real-IAD's layout."""
+    from expertad.progress import Progress
+    from expertad.sources.drawn import draw as draw_set
+
+    with Progress() as progress:
+        report = draw_set(
+            folder, parts=parts, seed=seed, profile=profile, progress=lambda done, total: progress("draw", done, total)
+        )
+    click.echo(
+        f"{folder}: {report.images} images and {report.masks} masks of {len(report.categories)} categories "
+        f"({', '.join(report.categories)})"
+    )
+    return 0
+
+
+@cli.command()
+@settings_options("workspace", "ledger_url")
+@CONFIG_OPTION
+@JSON_OPTION
+@click.option("--sample", "sample_id", help="Tell all that is known about one sample.")
+@guarded
+def status(config_file: Path | None, as_json: bool, sample_id: str | None, **flags: Any) -> int:
+    """Show the accounting of the last run: every sample in one state, with the commonest reasons."""
+    from expertad.inspect import print_sample, print_status
+
+    settings = config.load(flags, config_file)
+    return print_sample(settings, sample_id, as_json) if sample_id else print_status(settings, as_json)
+
+
+@cli.command()
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@guarded
+def report(config_file: Path | None, **flags: Any) -> int:
+    """Write the workspace's report.html again, from what the ledger holds; nothing is asked or published."""
+    from expertad.builder import write_report_only
+
+    click.echo(write_report_only(config.load(flags, config_file)))
+    return 0
+
+
+@cli.command()
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@click.option(
+    "--variant",
+    "variant_name",
+    default="full",
+    show_default=True,
+    help="full; answer-only (no reasoning); coarse-type; 20, 40, 60 or 80 (percent of PA-SFT, nested).",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; beside the data set if not given.")
+@click.option("--push-to-hub", "repo_id", help="Upload to this Hugging Face data set afterwards.")
+@click.option("--dry-run", is_flag=True, help="With --push-to-hub: say what would be uploaded, and upload nothing.")
+@click.option("--private/--public", default=True, show_default=True, help="With --push-to-hub: who may see it.")
+@guarded
+def publish(
+    config_file: Path | None,
+    variant_name: str,
+    out: Path | None,
+    repo_id: str | None,
+    dry_run: bool,
+    private: bool,
+    **flags: Any,
+) -> int:
+    """Publish what is decided so far, whole or as a variant for an ablation; optionally upload it."""
+    from expertad.builder import publish_only
+
+    settings = config.load(flags, config_file)
+    for line in publish_only(settings, variant_name, out, repo_id, dry_run=dry_run, private=private):
+        click.echo(line)
+    return 0
+
+
+@cli.command()
+@click.argument("sample_ids", nargs=-1)
+@settings_options("workspace", "ledger_url")
+@CONFIG_OPTION
+@guarded
+def retry(config_file: Path | None, sample_ids: tuple[str, ...], **flags: Any) -> int:
+    """Let quarantined samples be asked again by the next build: those named, or all."""
+    from expertad.inspect import release
+
+    for line in release(config.load(flags, config_file), sample_ids):
+        click.echo(line)
+    return 0
+
+
+@cli.command("config")
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@JSON_OPTION
+@guarded
+def config_command(config_file: Path | None, as_json: bool, **flags: Any) -> int:
+    """Print the settings in force, without secrets, in the form of expertad.toml."""
+    settings = config.load(flags, config_file)
+    values = config.printable(settings)
+    click.echo(orjson.dumps(values).decode() if as_json else config.to_toml(values))
+    return 0
+
+
+@cli.command()
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@guarded
+def doctor(config_file: Path | None, **flags: Any) -> int:
+    """Check everything a build needs, and say what to do about what is missing."""
+    from expertad.doctor import examine
+
+    findings = examine(config.load(flags, config_file))
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.detail}")
+    return 0 if all(finding.ok for finding in findings) else 2
+
+
+if __name__ == "__main__":
+    main()

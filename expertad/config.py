@@ -1,0 +1,156 @@
+"""Settings of a build: flags over environment over file over defaults, in one typed model.
+
+`expertad.toml` holds the same names in snake case at its top level; the environment holds them as `EXPERTAD_<NAME>`.
+Secrets are no settings: a teacher reads its key from the environment or a file when it is built, and only the name of
+that variable or file is configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from expertad.errors import ConfigError
+
+CONFIG_NAME = "expertad.toml"
+
+TEACHER_SETTINGS = ("teacher",)
+"""The settings that say who teaches, and how."""
+
+SourceName = Literal["drawn", "real-iad", "folder"]
+TeacherName = Literal["grounded", "openai", "dashscope"]
+ReviewMode = Literal["auto", "file", "label-studio"]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Settings(BaseSettings):
+    """Everything a build is a function of, besides what its ledger holds."""
+
+    model_config = SettingsConfigDict(env_prefix="EXPERTAD_", extra="forbid", frozen=True, toml_file=None)
+    _toml: ClassVar[Path | None] = None
+
+    source: SourceName = Field("drawn", description="Where samples come from.")
+    root: Path | None = Field(None, description="The source data set's folder; the drawn set needs none.")
+    workspace: Path = Field(Path("workspace"), description="Folder of the ledger, the data set and the report.")
+    ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; SQLite in the workspace if not set.")
+    resolution: Literal["256", "512", "1024", "raw"] | None = Field(
+        None, description="Real-IAD resolution; the largest present if not set."
+    )
+    variant: str = Field("realiad_jsons", description="Real-IAD's folder of JSON files.")
+    categories: tuple[str, ...] = Field((), description="Only these categories; all if empty.")
+    mapping: Path | None = Field(None, description="YAML that maps a folder source's defect names to coarse types.")
+    parts: int = Field(12, ge=1, le=99_999, description="Parts per category of the drawn set.")
+
+    pa_sft: int = Field(2900, ge=0, description="Published rows asked for PA-SFT.")
+    sc_grpo: int = Field(3000, ge=0, description="Published rows asked for SC-GRPO.")
+    held_out: Fraction = Field(0.1, description="Share of the parts held out for evaluation.")
+    one_shot: Fraction = Field(0.0, description="Share of the samples that also show a normal reference.")
+    limit: int | None = Field(None, ge=1, description="At most this many samples in all, for a pilot.")
+    grid: int = Field(3, ge=1, le=5, description="n of the n x n location grid.")
+    seed: int = Field(0, description="Seed of every choice.")
+
+    teacher: TeacherName = Field("grounded", description="Who writes the descriptions and the reasoning.")
+    review: ReviewMode | None = Field(
+        None, description="Who decides: auto (the checks), or people. Not set: auto for the grounded teacher, else file."
+    )
+    with_images: bool = Field(False, description="Publish image bytes too, under the source's licence.")
+    verify: bool = Field(False, description="Hash every file again, whatever its size and time say.")
+    workers: int = Field(0, ge=0, description="Threads for images; 0 takes one for each core.")
+    chunk: int = Field(128, ge=1, le=4096, description="Samples handed to one task.")
+
+    @field_validator("root", "workspace", "mapping", mode="after")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser()
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        if self.source != "drawn" and self.root is None:
+            raise ValueError(f"source {self.source!r} needs --root, the folder of the data set")
+        if self.pa_sft + self.sc_grpo == 0:
+            raise ValueError("pa_sft and sc_grpo are both 0: nothing is asked for")
+        return self
+
+    @property
+    def review_mode(self) -> ReviewMode:
+        """The review mode in force: people decide on what any teacher but the grounded one wrote."""
+        return self.review or ("auto" if self.teacher == "grounded" else "file")
+
+    @property
+    def source_root(self) -> Path:
+        """The source's folder; the drawn set lives in the workspace unless told otherwise."""
+        return self.root if self.root is not None else self.workspace / "drawn"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the file."""
+        if cls._toml is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls._toml)
+
+
+def load(flags: dict[str, Any] | None = None, config: Path | None = None) -> Settings:
+    """Settings in force.
+
+    Args:
+        flags: values given on the command line or by a flow; None values count as not given.
+        config: a TOML file; without it `expertad.toml` in the current folder, if there is one.
+
+    Raises:
+        ConfigError: a file cannot be read, or a value is unknown or out of range.
+    """
+    path = config if config is not None else Path(CONFIG_NAME)
+    if config is not None and not path.is_file():
+        raise ConfigError(f"there is no configuration file {path}")
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    if path.is_file():
+        try:
+            tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"cannot read {path}: {error}") from error
+    chosen = type("FileSettings", (Settings,), {"_toml": path}) if path.is_file() else Settings
+    try:
+        return Settings.model_construct(**dict(chosen(**given)))
+    except ValidationError as error:
+        where = f" (flags, EXPERTAD_ environment, {path})" if path.is_file() else " (flags, EXPERTAD_ environment)"
+        raise ConfigError("; ".join(_explain(item) for item in error.errors()) + where) from None
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The values a setting may have, where they are few; else nothing."""
+    found = re.findall(r"Literal\[([^\]]*)\]", str(Settings.model_fields[name].annotation))
+    return tuple(value.strip().strip("'") for value in found[0].split(",")) if found else ()
+
+
+def printable(settings: Settings) -> dict[str, Any]:
+    """Settings as plain values, with the password of a ledger's URL hidden and what is not set left out."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    if settings.ledger_url is not None:
+        values["ledger_url"] = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", settings.ledger_url)
+    return values
+
+
+def to_toml(values: dict[str, Any]) -> str:
+    """Plain values as the lines of an expertad.toml; JSON's scalars, strings and lists are TOML's too."""
+    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(values.items()))
+
+
+def _explain(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; known are {', '.join(sorted(Settings.model_fields))}"
+    return f"{name}: {message}, not {item['input']!r}" if name else message

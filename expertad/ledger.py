@@ -1,0 +1,661 @@
+"""The ledger: everything a build knows, in one database that survives any crash.
+
+SQLite in WAL mode by default, PostgreSQL by URL when several machines build. Rows are keyed by content, never by
+position. A teacher's reply is committed before anything else is done with it; verdicts are only ever appended. The
+accounting (`Accounting`) is derived, and refuses to be printed when it does not add up.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+
+from expertad.errors import DiskFull, WorkspaceError
+from expertad.sample import Region, Sample
+from expertad.teachers.base import Call
+from expertad.verdict import Verdict
+
+SCHEMA_VERSION = 1
+
+State = Literal["published", "rejected", "quarantined", "pending", "unselected", "unusable"]
+SELECTED_STATES: tuple[State, ...] = ("published", "rejected", "quarantined", "pending")
+
+_metadata = sa.MetaData()
+
+
+def _columns_of(cls: type, keys: Sequence[str] = ()) -> list[sa.Column[Any]]:
+    """One column for each field of a flat dataclass, typed by its annotation."""
+    kinds: dict[str, type[sa.types.TypeEngine[Any]]] = {"int": sa.BigInteger, "float": sa.Float, "bool": sa.Boolean}
+    made = []
+    for item in fields(cls):
+        name = str(item.type).replace(" | None", "")
+        made.append(sa.Column(item.name, kinds.get(name, sa.Text), primary_key=item.name in keys))
+    return made
+
+
+_meta = sa.Table("meta", _metadata, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text))
+_categories = sa.Table(
+    "categories",
+    _metadata,
+    sa.Column("category", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("problem", sa.Text),
+    sa.Column("notes", sa.Text, nullable=False),
+)
+_samples = sa.Table(
+    "samples",
+    _metadata,
+    *_columns_of(Sample, keys=("sample_id",)),
+    sa.Column("problem", sa.Text),
+    sa.Column("state", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("partition", sa.Text),
+    sa.Index("samples_category", "category"),
+)
+_files = sa.Table(
+    "files",
+    _metadata,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("mtime_ns", sa.BigInteger),
+    sa.Column("sha256", sa.Text),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("problem", sa.Text),
+)
+_regions = sa.Table(
+    "regions",
+    _metadata,
+    sa.Column("mask_sha256", sa.Text, primary_key=True),
+    sa.Column("image_size", sa.Text, primary_key=True),
+    sa.Column("grid", sa.Integer, primary_key=True),
+    sa.Column("region", sa.Text),
+    sa.Column("problem", sa.Text),
+)
+_calls = sa.Table(
+    "calls",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    *_columns_of(Call),
+    sa.Column("released", sa.Boolean, nullable=False, default=False),
+    sa.Index("calls_key", "key"),
+    sa.Index("calls_sample", "sample_id"),
+)
+_drafts = sa.Table(
+    "drafts",
+    _metadata,
+    sa.Column("describe_key", sa.Text, primary_key=True),
+    sa.Column("distill_key", sa.Text, primary_key=True),
+    sa.Column("sample_id", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("think", sa.Text, nullable=False),
+    sa.Column("fine_type", sa.Text),
+    sa.Column("provenance", sa.Text, nullable=False),
+    sa.Column("checks_version", sa.Text, nullable=False),
+    sa.Column("findings", sa.Text, nullable=False),
+)
+_verdicts = sa.Table(
+    "verdicts",
+    _metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    *_columns_of(Verdict),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What is known of one file: its identity on disk, and its content's digest or what is wrong with it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str | None
+    width: int | None
+    height: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRow:
+    """A mask's region at one grid, or what is wrong with the mask for an image of that size."""
+
+    mask_sha256: str
+    image_size: str
+    grid: int
+    region: Region | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRow:
+    """A draft as written by two calls, and what the checks of one version found in it."""
+
+    describe_key: str
+    distill_key: str
+    sample_id: str
+    description: str
+    think: str
+    fine_type: str | None
+    provenance: tuple[tuple[str, str], ...]
+    checks_version: str
+    findings: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one sample stands: its one state, the reason, and the partition it belongs to."""
+
+    state: State
+    reason: str
+    partition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Every ingested sample, counted once by state.
+
+    ingested = selected + unselected + unusable; selected = published + rejected + quarantined + pending.
+    """
+
+    ingested: int
+    selected: int
+    unselected: int
+    unusable: int
+    published: int
+    rejected: int
+    quarantined: int
+    pending: int
+
+    def check(self) -> None:
+        """Refuse numbers that do not add up.
+
+        Raises:
+            WorkspaceError: a sample is in no state or in two.
+        """
+        if (
+            self.ingested != self.selected + self.unselected + self.unusable
+            or self.selected != self.published + self.rejected + self.quarantined + self.pending
+        ):
+            raise WorkspaceError(f"the accounting does not add up: {asdict(self)}; please report this as a bug")
+
+
+Migration = Callable[[sa.Connection], None]
+MIGRATIONS: Mapping[int, Migration] = {}
+"""From version n to n + 1, by n."""
+
+
+def sqlite_url(workspace: Path) -> str:
+    """The default ledger of a workspace."""
+    return f"sqlite:///{workspace / 'ledger.sqlite3'}"
+
+
+class Ledger:
+    """One open ledger; safe to use from several threads.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:///…` or `postgresql+psycopg://…`.
+        migrations: how to bring an older ledger up to date.
+        version: schema version this code writes.
+
+    Raises:
+        WorkspaceError: the ledger cannot be opened, is damaged, or was written by a newer expertad.
+    """
+
+    def __init__(
+        self, url: str, migrations: Mapping[int, Migration] = MIGRATIONS, version: int = SCHEMA_VERSION
+    ) -> None:
+        parsed = sa.make_url(url)
+        self.url = parsed.render_as_string(hide_password=True)
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        try:
+            if self._is_sqlite:
+                Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+                self._engine = sa.create_engine(parsed, connect_args={"timeout": 60})
+                event.listen(self._engine, "connect", _tune_sqlite)
+            else:
+                self._engine = sa.create_engine(parsed, pool_pre_ping=True)
+            with _database_errors(self.url):
+                self._prepare(migrations, version)
+        except OSError as error:
+            raise WorkspaceError(f"cannot open the ledger {self.url}: {error}") from error
+        except ImportError as error:
+            raise WorkspaceError(
+                f"the ledger {self.url} needs a database driver that is not installed ({error.name}); "
+                "install expertad[postgresql]"
+            ) from error
+
+    def _prepare(self, migrations: Mapping[int, Migration], version: int) -> None:
+        with self._engine.begin() as connection:
+            fresh = not sa.inspect(connection).has_table("meta")
+            if fresh:
+                _metadata.create_all(connection)
+                connection.execute(_meta.insert(), [{"key": "schema_version", "value": str(version)}])
+                return
+            found = int(connection.execute(sa.select(_meta.c.value).filter_by(key="schema_version")).scalar_one())
+        if found > version:
+            raise WorkspaceError(
+                f"the ledger {self.url} has schema version {found}, written by a newer expertad; this one knows "
+                f"version {version}: upgrade expertad, or build into another workspace"
+            )
+        if found < version:
+            self._back_up(found)
+            for step in range(found, version):
+                with self._engine.begin() as connection:
+                    migrations[step](connection)
+                    connection.execute(_meta.update().filter_by(key="schema_version").values(value=str(step + 1)))
+
+    def _back_up(self, found: int) -> None:
+        database = self._engine.url.database
+        if not self._is_sqlite or database is None:
+            return  # a server's administrator owns its backups
+        copy = Path(f"{database}.v{found}.bak")
+        if copy.exists():
+            return
+        partial = copy.with_suffix(".part")
+        with sqlite3.connect(database) as source, sqlite3.connect(partial) as target:
+            source.backup(target)
+        os.replace(partial, copy)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with _database_errors(self.url), self._engine.begin() as connection:
+            yield connection
+
+    # -- settings remembered between runs
+
+    def remember(self, key: str, value: str) -> None:
+        """Store one small value under a name."""
+        with self._begin() as connection:
+            self._upsert(connection, _meta, [{"key": key, "value": value}])
+
+    def recall(self, key: str) -> str | None:
+        """The value stored under a name, or None."""
+        with self._begin() as connection:
+            return connection.execute(sa.select(_meta.c.value).filter_by(key=key)).scalar_one_or_none()
+
+    # -- source
+
+    def categories(self) -> dict[str, tuple[str, str | None, list[str]]]:
+        """Per category: fingerprint, why it could not be read (or None), notes."""
+        with self._begin() as connection:
+            rows = connection.execute(sa.select(_categories)).all()
+        return {row.category: (row.fingerprint, row.problem, orjson.loads(row.notes)) for row in rows}
+
+    def replace_category(
+        self,
+        category: str,
+        fingerprint: str,
+        samples: Sequence[Sample],
+        unusable: Iterable[tuple[str, str]],
+        *,
+        problem: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Make the ledger's samples of a category exactly these, in one transaction.
+
+        Args:
+            category: its name.
+            fingerprint: of the files this was read from.
+            samples: usable entries.
+            unusable: (id, reason) of entries that cannot be used.
+            problem: why the whole category could not be read.
+            notes: what a builder should know.
+        """
+        rows: list[tuple[Any, ...]] = [(*_sample_row(sample), None) for sample in samples]
+        rows += [(name, category, name, "", "", "", None, "", None, reason) for name, reason in unusable]
+        columns = [item.name for item in fields(Sample)] + ["problem"]
+        with self._begin() as connection:
+            connection.execute(_samples.delete().filter_by(category=category))
+            self._insert_fast(connection, _samples, columns, rows)
+            self._upsert(
+                connection,
+                _categories,
+                [
+                    {
+                        "category": category,
+                        "fingerprint": fingerprint,
+                        "problem": problem,
+                        "notes": orjson.dumps(list(notes)).decode(),
+                    }
+                ],
+            )
+
+    def drop_categories(self, names: Iterable[str]) -> None:
+        """Forget categories that the source no longer has; their calls and verdicts stay."""
+        with self._begin() as connection:
+            for name in names:
+                connection.execute(_samples.delete().filter_by(category=name))
+                connection.execute(_categories.delete().filter_by(category=name))
+
+    def samples(self) -> list[Sample]:
+        """All usable samples, by id."""
+        names = [item.name for item in fields(Sample)]
+        query = sa.select(*[_samples.c[name] for name in names]).where(_samples.c.problem.is_(None))
+        with self._begin() as connection:
+            return [Sample(*row) for row in connection.execute(query.order_by(_samples.c.sample_id))]
+
+    def entry_problems(self) -> dict[str, str]:
+        """Ids of entries that cannot be used, with the reason."""
+        query = sa.select(_samples.c.sample_id, _samples.c.problem).where(_samples.c.problem.is_not(None))
+        with self._begin() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def ingested(self) -> int:
+        """How many entries the source has."""
+        with self._begin() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(_samples)).scalar_one()
+
+    # -- files and regions
+
+    def files(self) -> dict[str, FileRow]:
+        """Everything known about files, by absolute path."""
+        with self._begin() as connection:
+            return {row[0]: FileRow(*row) for row in connection.execute(sa.select(_files))}
+
+    def store_files(self, rows: Sequence[FileRow]) -> None:
+        """Insert or replace rows about files."""
+        with self._begin() as connection:
+            self._upsert(connection, _files, [asdict(row) for row in rows])
+
+    def regions(self, grid: int) -> dict[tuple[str, str], RegionRow]:
+        """Regions at one grid, by (mask digest, image size)."""
+        with self._begin() as connection:
+            rows = connection.execute(sa.select(_regions).filter_by(grid=grid)).all()
+        return {
+            (row.mask_sha256, row.image_size): RegionRow(
+                row.mask_sha256, row.image_size, row.grid, _region(row.region), row.problem
+            )
+            for row in rows
+        }
+
+    def store_regions(self, rows: Sequence[RegionRow]) -> None:
+        """Insert or replace rows about regions."""
+        with self._begin() as connection:
+            self._upsert(
+                connection,
+                _regions,
+                [
+                    {**_flat(row), "region": None if row.region is None else orjson.dumps(row.region).decode()}
+                    for row in rows
+                ],
+            )
+
+    # -- teacher calls (implements teachers.base.CallLog)
+
+    def settled(self, key: str) -> Call | None:
+        """The call that answered this key for good: usable, or quarantined and not released since."""
+        query = (
+            sa.select(*[_calls.c[item.name] for item in fields(Call)])
+            .where(_calls.c.key == key, _calls.c.outcome.in_(("ok", "repaired", "quarantine")))
+            .where(_calls.c.released.is_(False))
+            .order_by(_calls.c.id.desc())
+            .limit(1)
+        )
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Call(*row)
+
+    def attempts(self, key: str) -> int:
+        """How many calls were made for a key."""
+        with self._begin() as connection:
+            return connection.execute(
+                sa.select(sa.func.count()).select_from(_calls).where(_calls.c.key == key)
+            ).scalar_one()
+
+    def commit(self, call: Call) -> None:
+        """Write one call; durable when this returns."""
+        self.commit_many([call])
+
+    def commit_many(self, calls: Sequence[Call]) -> None:
+        """Write several calls in one transaction; durable when this returns."""
+        rows = [{**_flat(call), "released": False} for call in calls]
+        with self._begin() as connection:
+            connection.execute(_calls.insert(), rows)
+
+    def quarantined(self) -> dict[str, tuple[str, str]]:
+        """Keys whose last word is a quarantine: key -> (sample id, reason)."""
+        query = (
+            sa.select(_calls.c.key, _calls.c.sample_id, _calls.c.reason, _calls.c.outcome)
+            .where(_calls.c.outcome.in_(("ok", "repaired", "quarantine")), _calls.c.released.is_(False))
+            .order_by(_calls.c.id)
+        )
+        last: dict[str, tuple[str, str]] = {}
+        with self._begin() as connection:
+            for key, sample_id, reason, outcome in connection.execute(query):
+                if outcome == "quarantine":
+                    last[key] = (sample_id, reason or "")
+                else:
+                    last.pop(key, None)
+        return last
+
+    def release(self, sample_ids: Sequence[str] | None = None) -> list[str]:
+        """Let quarantined samples be asked again; returns their ids. None means all of them."""
+        held = {sample for sample, _ in self.quarantined().values()}
+        chosen = sorted(held if sample_ids is None else held & set(sample_ids))
+        with self._begin() as connection:
+            for sample_id in chosen:
+                connection.execute(
+                    _calls.update()
+                    .where(_calls.c.sample_id == sample_id, _calls.c.outcome == "quarantine")
+                    .values(released=True)
+                )
+        return chosen
+
+    def calls(self, sample_id: str | None = None) -> Iterator[Call]:
+        """All calls in the order they were committed, or those about one sample."""
+        query = sa.select(*[_calls.c[item.name] for item in fields(Call)]).order_by(_calls.c.id)
+        if sample_id is not None:
+            query = query.where(_calls.c.sample_id == sample_id)
+        with self._begin() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield Call(*row)
+
+    def spent(self) -> dict[tuple[str, str, str], dict[str, float]]:
+        """Totals by (model, stage, currency): calls, input_tokens, output_tokens, image_tokens, cost."""
+        sums = [sa.func.sum(_calls.c[name]) for name in ("input_tokens", "output_tokens", "image_tokens", "cost")]
+        query = sa.select(_calls.c.model, _calls.c.stage, _calls.c.currency, sa.func.count(), *sums).group_by(
+            _calls.c.model, _calls.c.stage, _calls.c.currency
+        )
+        with self._begin() as connection:
+            rows = connection.execute(query.order_by(_calls.c.model, _calls.c.stage)).all()
+        names = ("calls", "input_tokens", "output_tokens", "image_tokens", "cost")
+        return {(r[0] or "", r[1], r[2] or ""): dict(zip(names, (x or 0 for x in r[3:]), strict=True)) for r in rows}
+
+    # -- drafts
+
+    def drafts(self) -> dict[str, list[DraftRow]]:
+        """All drafts by their describe key."""
+        found: dict[str, list[DraftRow]] = {}
+        with self._begin() as connection:
+            for row in connection.execute(sa.select(_drafts)):
+                draft = DraftRow(
+                    *row[:6],
+                    tuple((a, b) for a, b in orjson.loads(row.provenance)),
+                    row.checks_version,
+                    tuple((a, b, c) for a, b, c in orjson.loads(row.findings)),
+                )
+                found.setdefault(draft.describe_key, []).append(draft)
+        return found
+
+    def store_drafts(self, rows: Sequence[DraftRow]) -> None:
+        """Insert or replace drafts."""
+        with self._begin() as connection:
+            self._upsert(
+                connection,
+                _drafts,
+                [
+                    {
+                        **_flat(row),
+                        "provenance": orjson.dumps(row.provenance).decode(),
+                        "findings": orjson.dumps(row.findings).decode(),
+                    }
+                    for row in rows
+                ],
+            )
+
+    # -- verdicts
+
+    def append_verdicts(self, verdicts: Sequence[Verdict]) -> int:
+        """Add verdicts; one that is here already (equal in every field) is not added twice. Returns how many were new."""
+        if not verdicts:
+            return 0
+        with self._begin() as connection:
+            known = set(connection.execute(sa.select(_verdicts.c.digest)).scalars())
+            number = connection.execute(sa.select(sa.func.coalesce(sa.func.max(_verdicts.c.number), 0))).scalar_one()
+            rows: list[dict[str, Any]] = []
+            for verdict in verdicts:
+                digest = blake2b(orjson.dumps(_flat(verdict)), digest_size=16).hexdigest()
+                if digest in known:
+                    continue
+                known.add(digest)
+                number += 1
+                values = _flat(verdict)
+                values["reasons"] = orjson.dumps(values["reasons"]).decode()
+                rows.append({"digest": digest, "number": number, **values})
+            if rows:
+                connection.execute(_verdicts.insert(), rows)
+        return len(rows)
+
+    def verdicts(self) -> dict[str, list[Verdict]]:
+        """All verdicts by sample id, oldest first."""
+        names = [item.name for item in fields(Verdict)]
+        query = sa.select(*[_verdicts.c[name] for name in names]).order_by(_verdicts.c.number)
+        found: dict[str, list[Verdict]] = {}
+        with self._begin() as connection:
+            for row in connection.execute(query):
+                values = dict(zip(names, row, strict=True))
+                values["reasons"] = tuple(orjson.loads(values["reasons"]))
+                found.setdefault(values["sample_id"], []).append(Verdict(**values))
+        return found
+
+    # -- states
+
+    def standings(self) -> dict[str, Standing]:
+        """Where each sample stood at the end of the last run."""
+        query = sa.select(_samples.c.sample_id, _samples.c.state, _samples.c.reason, _samples.c.partition)
+        with self._begin() as connection:
+            return {row[0]: Standing(*row[1:]) for row in connection.execute(query) if row[1] is not None}
+
+    def settle(self, changed: Mapping[str, Standing]) -> None:
+        """Write where samples stand now."""
+        if not changed:
+            return
+        statement = (
+            _samples.update()
+            .where(_samples.c.sample_id == sa.bindparam("name"))
+            .values(state=sa.bindparam("s"), reason=sa.bindparam("r"), partition=sa.bindparam("p"))
+        )
+        rows = [{"name": k, "s": v.state, "r": v.reason, "p": v.partition} for k, v in changed.items()]
+        with self._begin() as connection:
+            connection.execute(statement, rows)
+
+    def accounting(self) -> Accounting:
+        """Count every sample by its state; a sample no run has placed yet counts as unselected."""
+        query = sa.select(_samples.c.state, sa.func.count()).group_by(_samples.c.state)
+        with self._begin() as connection:
+            counts: dict[str | None, int] = {row[0]: row[1] for row in connection.execute(query)}
+        selected = {state: counts.get(state, 0) for state in SELECTED_STATES}
+        return Accounting(
+            ingested=sum(counts.values()),
+            selected=sum(selected.values()),
+            unselected=counts.get("unselected", 0) + counts.get(None, 0),
+            unusable=counts.get("unusable", 0),
+            **selected,
+        )
+
+    # -- inside
+
+    def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
+        dialect: Any = sqlite if self._is_sqlite else postgresql
+        statement = dialect.insert(table)
+        keys = [column.name for column in table.primary_key]
+        rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
+
+    def _insert_fast(
+        self, connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: list[tuple[Any, ...]]
+    ) -> None:
+        """Bulk insert; on SQLite past SQLAlchemy's per-row dictionaries, which cost more than the database does."""
+        if not rows:
+            return
+        if self._is_sqlite:
+            marks = ", ".join("?" * len(columns))
+            connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})", rows)
+        else:
+            connection.execute(table.insert(), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def _sample_row(sample: Sample) -> tuple[Any, ...]:
+    """`dataclasses.astuple` without its deep copies: 151,050 samples pass here."""
+    return (
+        sample.sample_id,
+        sample.category,
+        sample.part_id,
+        sample.view,
+        sample.stratum,
+        sample.code,
+        sample.coarse_type,
+        sample.image_path,
+        sample.mask_path,
+    )
+
+
+def _flat(value: Any) -> dict[str, Any]:
+    return {item.name: getattr(value, item.name) for item in fields(value)}
+
+
+def _region(text: str | None) -> Region | None:
+    if text is None:
+        return None
+    data = orjson.loads(text)
+    data["cells"] = tuple(data["cells"])
+    data["boxes"] = tuple(tuple(box) for box in data["boxes"])
+    return Region(**data)
+
+
+def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=60000", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@contextmanager
+def _database_errors(url: str) -> Iterator[None]:
+    """Turn the driver's errors into ours; parameters are left out, since rows can hold anything."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        text = str(error.orig)
+        if "disk is full" in text or "disk I/O error" in text:
+            raise DiskFull(f"the ledger {url} cannot be written: {text}; free some space and run again") from None
+        if "readonly" in text or "unable to open" in text:
+            raise WorkspaceError(
+                f"the ledger {url} cannot be written ({text}); check the workspace folder's permissions, "
+                "or name another with --workspace"
+            ) from None
+        if "not a database" in text or "malformed" in text:
+            raise WorkspaceError(
+                f"the ledger {url} is damaged ({text}); restore a backup, or build into another workspace"
+            ) from None
+        if "locked" in text:
+            raise WorkspaceError(f"the ledger {url} is in use by another program ({text})") from None
+        raise WorkspaceError(f"the ledger {url} failed: {text}") from None

@@ -1,0 +1,235 @@
+"""Stage 7: who lets a draft pass. The checks alone (auto), or people, through files or through a review server.
+
+A draft's revision is the digest of everything a reviewer is shown, so a verdict holds for exactly what was judged. The
+latest verdict of a person on a revision wins; all verdicts are kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import orjson
+
+from expertad import grid, taxonomy
+from expertad.checks import Finding, run_checks
+from expertad.errors import ReviewError
+from expertad.record import QUESTION
+from expertad.sample import Case, Draft
+from expertad.verdict import Decision, Verdict
+
+PENDING_FILE = "pending.jsonl"
+VERDICT_FILES = "verdicts*.jsonl"
+REASONS = ("low_quality", "inconsistent", "inaccurate", "wrong_location", "wrong_type")
+
+
+def shown(case: Case, draft: Draft) -> dict[str, Any]:
+    """Everything a reviewer is shown about a draft, except hints that are derived from it."""
+    region = case.region
+    return {
+        "sample_id": case.sample.sample_id,
+        "query_sha256": case.query.sha256,
+        "reference_sha256": case.reference.sha256,
+        "coarse_type": case.sample.coarse_type,
+        "location": region.location if region else None,
+        "cells": list(region.cells) if region else [],
+        "boxes": [list(box) for box in region.boxes] if region else [],
+        "question": QUESTION,
+        "answer": "Yes" if case.sample.anomalous else "No",
+        "shot": case.shot,
+        "description": draft.description,
+        "think": draft.think,
+        "fine_type": draft.fine_type,
+    }
+
+
+def revision(case: Case, draft: Draft) -> str:
+    """Digest of everything a reviewer is shown: 32 hexadecimal digits."""
+    return blake2b(orjson.dumps(shown(case, draft), option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the review says of one draft.
+
+    Args:
+        state: "published" when it may be published, "rejected", or "pending" while a person has to decide.
+        reason: why.
+        verdict: the verdict that decided, with its corrections; None when the checks alone did.
+        reviewed: who let it pass.
+    """
+
+    state: Literal["published", "rejected", "pending"]
+    reason: str
+    verdict: Verdict | None = None
+    reviewed: Literal["human", "auto"] = "auto"
+
+
+def rule(case: Case, draft: Draft, findings: Sequence[Finding], verdicts: Sequence[Verdict], *, people: bool) -> Ruling:
+    """Decide about a draft.
+
+    Args:
+        case: its sample.
+        draft: what the teacher wrote.
+        findings: of the checks.
+        verdicts: all verdicts on this sample, oldest first, whatever revision they are about.
+        people: whether drafts wait for people; without, whatever the checks object to is rejected.
+    """
+    hard = [finding for finding in findings if finding.severity == "reject"]
+    current = _current(verdicts, revision(case, draft))
+    if not people:
+        if findings:
+            return Ruling("rejected", _named((hard or list(findings))[0]))
+        return Ruling("published", "passed all checks")
+    if not current:
+        if hard:
+            return Ruling("rejected", _named(hard[0]))
+        stale = " (an earlier verdict was about another text)" if verdicts else ""
+        hint = f"; {_named(findings[0])}" if findings else ""
+        return Ruling("pending", f"waits for a person{stale}{hint}")
+    return _by_people(case, draft, current)
+
+
+def _by_people(case: Case, draft: Draft, current: Sequence[Verdict]) -> Ruling:
+    outcomes = {(v.decision, v.location, v.fine_type, v.think) for v in current}
+    latest = current[-1]
+    if len(outcomes) > 1:
+        return Ruling("pending", f"{len(current)} reviewers disagree and somebody has to decide")
+    if latest.decision == "reject":
+        return Ruling("rejected", "a person rejected it: " + (", ".join(latest.reasons) or "no reason given"), latest)
+    if latest.decision == "edit":
+        left = [finding for finding in run_checks(*edited(case, draft, latest)) if finding.severity == "reject"]
+        if left:
+            return Ruling("pending", f"the edited text does not pass: {_named(left[0])}", latest, "human")
+    return Ruling("published", f"a person chose {latest.decision}", latest, "human")
+
+
+def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:
+    """Case and draft as a person corrected them."""
+    region = case.region
+    if verdict.location is not None and region is not None:
+        cell = grid.name_to_cell(verdict.location, region.grid)
+        region = dataclasses.replace(region, location=verdict.location, cells=tuple(sorted({*region.cells, cell})))
+    return (
+        dataclasses.replace(case, region=region),
+        dataclasses.replace(
+            draft, think=verdict.think or draft.think, fine_type=verdict.fine_type or draft.fine_type
+        ),
+    )
+
+
+def _current(verdicts: Sequence[Verdict], wanted: str) -> list[Verdict]:
+    """Each person's latest verdict on this revision, in the order of those verdicts."""
+    latest: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        if verdict.revision == wanted:
+            latest.pop(verdict.annotator, None)
+            latest[verdict.annotator] = verdict
+    return list(latest.values())
+
+
+def _named(finding: Finding) -> str:
+    return f"{finding.name}: {finding.reason}"
+
+
+# -- review by files
+
+
+def write_pending(path: Path, waiting: Iterable[tuple[Case, Draft, Sequence[Finding]]]) -> int:
+    """Write what waits for a person, a JSON object a line, replacing the file whole; returns how many lines.
+
+    Each line holds what the reviewer is shown, the images' paths, the checks' hints, the fine types to choose from, and an
+    empty verdict to fill in.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    count = 0
+    with partial.open("wb") as out:
+        for case, draft, findings in waiting:
+            coarse = case.sample.coarse_type
+            row = shown(case, draft) | {
+                "revision": revision(case, draft),
+                "query": str(case.query.path),
+                "reference": str(case.reference.path),
+                "hints": [_named(finding) for finding in findings],
+                "fine_types": list(taxonomy.FINE_TERMS[coarse]) if coarse else [],
+                "decision": None,
+                "annotator": None,
+                "reasons": [],
+            }
+            out.write(orjson.dumps(row) + b"\n")
+            count += 1
+    partial.replace(path)
+    return count
+
+
+def read_verdicts(folder: Path) -> list[Verdict]:
+    """All verdicts in `verdicts*.jsonl` of a folder, files by name, lines in order.
+
+    A line needs `sample_id`, `revision`, `annotator` and `decision` (accept, edit or reject); `reasons`, `location`,
+    `fine_type`, `think`, `note`, `at` and `lead_time` are optional. A line copied from `pending.jsonl` whose decision is
+    still null is passed over; other keys of it are ignored unless the decision is "edit".
+
+    Raises:
+        ReviewError: a line cannot be used; names the file and the line, and nothing of the file is taken.
+    """
+    verdicts = []
+    for path in sorted(folder.glob(VERDICT_FILES)):
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            if line.strip():
+                verdict = _verdict(line, f"{path}, line {number}")
+                if verdict is not None:
+                    verdicts.append(verdict)
+    return verdicts
+
+
+def _verdict(line: bytes, where: str) -> Verdict | None:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ReviewError(f"{where}: not JSON ({error}); write one JSON object a line") from None
+    if not isinstance(row, dict):
+        raise ReviewError(f"{where}: a verdict is a JSON object, not {type(row).__name__}")
+    if row.get("decision") is None:
+        return None
+    values: dict[str, Any] = {}
+    for name in ("sample_id", "revision", "annotator", "decision"):
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise ReviewError(f"{where}: {name} is missing or is not text")
+        values[name] = row[name]
+    if row["decision"] not in get_args(Decision):
+        raise ReviewError(f"{where}: decision {row['decision']!r} is none of {', '.join(get_args(Decision))}")
+    reasons = row.get("reasons") or []
+    if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
+        raise ReviewError(f"{where}: reasons is a list of texts, such as {list(REASONS)}")
+    for name in ("note", "at"):
+        values[name] = _text(row, name, where) or ""
+    if row["decision"] == "edit":
+        for name in ("location", "fine_type", "think"):
+            values[name] = _text(row, name, where)
+        _check_edit(values, where)
+    lead_time = row.get("lead_time")
+    if lead_time is not None and not isinstance(lead_time, int | float):
+        raise ReviewError(f"{where}: lead_time is a number of seconds")
+    return Verdict(**values, reasons=tuple(reasons), lead_time=lead_time, origin="file")
+
+
+def _check_edit(values: Mapping[str, Any], where: str) -> None:
+    location = values["location"]
+    if location is not None and not any(location in grid.cell_names(n) for n in range(1, 6)):
+        raise ReviewError(f"{where}: location {location!r} is no cell's name; for a 3 x 3 grid they are "
+                          f"{', '.join(grid.cell_names(3))}")
+    for name in ("think", "fine_type"):
+        if values[name] is not None and ("<" in values[name] or not values[name].strip()):
+            raise ReviewError(f"{where}: {name} must be plain text without '<', and not empty")
+
+
+def _text(row: Mapping[str, Any], name: str, where: str) -> str | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ReviewError(f"{where}: {name} is text or null, not {type(value).__name__}")
+    return value
