@@ -162,9 +162,9 @@ def _introduction(tables: Mapping[Config, Sequence[Record]], info: PublishInfo, 
     text = f"""# Expert-AD
 
 Industrial anomaly detection as image + question → structured reasoning: a vision-language model is asked
-"{QUESTION}" and answers with a chain of thought, the defect's location, its type, and yes or no. Built from
-{_cell(info.source_title)} after the method of IAD-R1; it is a new construction, not the authors' own data, which were
-not released.
+"{QUESTION}" and answers with a chain of thought, the defect's location, its type,
+and yes or no. Built from {_cell(info.source_title)} after the method of IAD-R1. It is a new construction, not the
+authors' own data, which were not released.
 
 - **pa_sft**: supervised fine-tuning, each row with its full reasoning.
 - **sc_grpo**: reinforcement learning, each row with the truth that rewards compare with.
@@ -185,8 +185,8 @@ No part (a physical product, with all its views) is in two of them."""
     if grounded:
         notes.append(
             f"**{_share(grounded, len(written))} of the reasoning is measured, template-written text; not a "
-            f"vision-language model's.** The `{GROUNDED}` teacher measures the images and the mask and fills templates. It "
-            "shows the form and makes pipelines run; do not expect a model trained on it to reason like an expert."
+            f"vision-language model's.** The `{GROUNDED}` teacher measures images and masks and fills templates. "
+            "It shows the form and makes pipelines run; do not expect a model trained on it to reason like an expert."
         )
     notes += [_cell(note) for note in info.notes]
     return "\n\n".join([text, *(f"> {note}" for note in notes)])
@@ -366,7 +366,8 @@ def _accounting(info: PublishInfo) -> str:
         return ""
     lines = [
         "## Accounting",
-        "Every sample of the source is in exactly one state.",
+        "Every sample of the source is in exactly one state: ingested = selected + unselected + unusable, and selected = "
+        "published + rejected + quarantined + pending.",
         _table(("state", "samples"), list(info.accounting.items())),
     ]
     reasons = [(state, *pair) for state, counts in info.reasons.items() for pair in _by_count(counts)]

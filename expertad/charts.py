@@ -110,13 +110,15 @@ def _label(text: str) -> str:
 
 def _bars(axes: Axes, names: Sequence[str], counts: Sequence[int], colors: Sequence[str]) -> None:
     """Horizontal bars, the first on top, each with its count."""
+    from matplotlib.ticker import MaxNLocator
+
     places = range(len(names))
     axes.barh(places, counts, color=colors, height=0.72)
     axes.set_yticks(places, [_label(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, max([*counts, 1]) * 1.12)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for place, count in zip(places, counts, strict=True):
         axes.annotate(f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center")
 

@@ -104,14 +104,15 @@ def _upload(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    if api is None:
+    hub = api
+    if hub is None:
         token = os.environ.get(token_env)
         if not token:
             raise ConfigError(f"the environment variable {token_env} holds no Hub token; set it, or use a dry run")
-        api = HfApi(token=token)
+        hub = HfApi(token=token)
     try:
-        api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-        commit = api.upload_folder(
+        hub.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        commit = hub.upload_folder(
             repo_id=repo_id,
             folder_path=str(path),
             repo_type="dataset",
@@ -123,9 +124,7 @@ def _upload(
     except HfHubHTTPError as error:
         # The client's own message may quote the request; its status says enough and holds no secret.
         status = getattr(error.response, "status_code", "no status")
-        raise AbortError(
-            f"the Hub refused to take {repo_id}: HTTP {status}; check the token's rights and the name"
-        ) from None
+        raise AbortError(f"the Hub refused {repo_id}: HTTP {status}; check the token's rights and the name") from None
     except OSError as error:
         raise AbortError(f"the Hub could not be reached: {type(error).__name__}; nothing was committed") from None
     return str(getattr(commit, "commit_url", commit))

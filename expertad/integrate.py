@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from expertad import grid, pattern
-from expertad.errors import RecordError
+from expertad.errors import PatternError, RecordError
 from expertad.record import Record, published_provenance
 from expertad.sample import Case, Draft
 from expertad.verdict import Verdict
@@ -54,7 +54,7 @@ def integrate(
     fine_type = " ".join(fine_type.split()) if fine_type is not None else None
     try:
         pattern.write(think, location, fine_type)
-    except pattern.PatternError as error:
+    except PatternError as error:
         raise RecordError(f"{sample.sample_id}: {error}") from error
     return _record(
         case,
@@ -159,5 +159,5 @@ def _cell(sample_id: str, location: str, n: int) -> int:
     except (KeyError, ValueError) as error:
         names = ", ".join(grid.cell_names(n))
         raise RecordError(
-            f"{sample_id}: the verdict's location {location!r} is no cell; use one of: {names}"
+            f"{sample_id}: the verdict's location {location!r} names no cell; use one of: {names}"
         ) from error

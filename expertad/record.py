@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from expertad import pattern
-from expertad.errors import RecordError
+from expertad.errors import PatternError, RecordError
 
 SCHEMA_VERSION = "1"
 """Changes whenever a column, its meaning, or a file's form changes."""
@@ -134,7 +134,7 @@ def messages(record: Record, *, reasoning: bool = True) -> list[dict[str, str]]:
     """
     try:
         reply = pattern.write(record.think, record.location, record.fine_type) if reasoning else answer(record)
-    except pattern.PatternError as error:
+    except PatternError as error:
         raise RecordError(f"{record.id}: {error}") from error
     prompt = ONE_SHOT_PROMPT if record.shot else ZERO_SHOT_PROMPT
     return [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]

@@ -101,12 +101,9 @@ def _spread(records: Sequence[Record], seed: int) -> list[Record]:
     placed: list[tuple[float, bytes, str, Record]] = []
     for stratum, members in strata.items():
         offset = unit(seed, "fraction-stratum", *stratum)
-        keyed = sorted(
-            ((order_key(seed, "fraction", record.id), record.id, record) for record in members),
-            key=lambda item: item[:2],
-        )
+        keyed = sorted(members, key=lambda record: (order_key(seed, "fraction", record.id), record.id))
         placed += [
-            ((rank + offset) / len(keyed), key, record_id, record)
-            for rank, (key, record_id, record) in enumerate(keyed)
+            ((rank + offset) / len(keyed), order_key(seed, "fraction", record.id), record.id, record)
+            for rank, record in enumerate(keyed)
         ]
     return [record for *_, record in sorted(placed, key=lambda item: item[:3])]
