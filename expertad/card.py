@@ -366,8 +366,8 @@ def _accounting(info: PublishInfo) -> str:
         return ""
     lines = [
         "## Accounting",
-        "Every sample of the source is in exactly one state: ingested = selected + unselected + unusable, and selected = "
-        "published + rejected + quarantined + pending.",
+        "Every sample of the source is in exactly one state: ingested = selected + unselected + unusable, and "
+        "selected = published + rejected + quarantined + pending.",
         _table(("state", "samples"), list(info.accounting.items())),
     ]
     reasons = [(state, *pair) for state, counts in info.reasons.items() for pair in _by_count(counts)]

@@ -104,7 +104,7 @@ def _upload(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    hub = api
+    hub: Any = api
     if hub is None:
         token = os.environ.get(token_env)
         if not token:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Literal
 
-from expertad import grid, pattern
+from expertad import pattern
 from expertad.errors import PatternError, RecordError
 from expertad.record import Record, published_provenance
+from expertad.review import edited
 from expertad.sample import Case, Draft
 from expertad.verdict import Verdict
 
@@ -41,25 +42,20 @@ def integrate(
     """
     sample = case.sample
     _require_fit(case, draft, verdict, reviewed, revision)
-    think, fine_type = draft.think, draft.fine_type
-    location = case.region.location if case.region else None
-    cells = case.region.cells if case.region else ()
     if verdict is not None and verdict.decision == "edit":
-        think = verdict.think if verdict.think is not None else think
-        fine_type = verdict.fine_type if verdict.fine_type is not None else fine_type
-        if verdict.location is not None and case.region:
-            location = verdict.location.strip()
-            cells = tuple(sorted({*cells, _cell(sample.sample_id, location, case.region.grid)}))
-    think = think.strip()
-    fine_type = " ".join(fine_type.split()) if fine_type is not None else None
+        try:
+            case, draft = edited(case, draft, verdict)
+        except ValueError as error:
+            raise RecordError(f"{sample.sample_id}: the verdict's location: {error}") from error
+    think = draft.think.strip()
+    fine_type = " ".join(draft.fine_type.split()) if draft.fine_type is not None else None
+    location = case.region.location if case.region else None
     try:
         pattern.write(think, location, fine_type)
     except PatternError as error:
         raise RecordError(f"{sample.sample_id}: {error}") from error
     return _record(
         case,
-        cells=cells,
-        location=location,
         fine_type=fine_type,
         think=think,
         reviewed=reviewed,
@@ -72,8 +68,6 @@ def held_out(case: Case, *, provenance: Mapping[str, str]) -> Record:
     """The record of a held-out sample: its truth, without reasoning or fine-grained type."""
     return _record(
         case,
-        cells=case.region.cells if case.region else (),
-        location=case.region.location if case.region else None,
         fine_type=None,
         think="",
         reviewed=None,
@@ -95,15 +89,13 @@ def pseudonym(annotator: str, salt: str) -> str:
 def _record(
     case: Case,
     *,
-    cells: tuple[int, ...],
-    location: str | None,
     fine_type: str | None,
     think: str,
     reviewed: Literal["human", "auto"] | None,
     revision: str | None,
     known: Mapping[str, str],
 ) -> Record:
-    sample = case.sample
+    sample, region = case.sample, case.region
     shown = (case.reference, case.query) if case.shot else (case.query,)
     reference = {"reference": case.reference_id, "reference_sha256": case.reference.sha256}
     return Record(
@@ -116,9 +108,9 @@ def _record(
         anomalous=sample.anomalous,
         coarse_type=sample.coarse_type,
         fine_type=fine_type,
-        location=location,
-        cells=cells,
-        boxes=case.region.boxes if case.region else (),
+        location=region.location if region else None,
+        cells=region.cells if region else (),
+        boxes=region.boxes if region else (),
         shot=case.shot,
         reviewed=reviewed,
         revision=revision,
@@ -151,13 +143,3 @@ def _require_fit(case: Case, draft: Draft, verdict: Verdict | None, reviewed: st
         problem = "a normal sample has neither location nor type to correct"
     if problem is not None:
         raise RecordError(f"{sample.sample_id}: {problem}")
-
-
-def _cell(sample_id: str, location: str, n: int) -> int:
-    try:
-        return grid.name_to_cell(location, n)
-    except (KeyError, ValueError) as error:
-        names = ", ".join(grid.cell_names(n))
-        raise RecordError(
-            f"{sample_id}: the verdict's location {location!r} names no cell; use one of: {names}"
-        ) from error
