@@ -108,11 +108,9 @@ def amount(about: Subject, voice: Voice) -> str:
 
 def coverage(about: Subject, voice: Voice) -> str:
     """Share of the frame, as a clause to follow the amount."""
-    return about.say(
-        voice,
-        "[covering|taking up|occupying|about|roughly|some] {share} of the [frame|image area|field of view]",
-        share=percent(about.region.area),
-    )
+    share = percent(about.region.area)
+    opening = "[covering|taking up|occupying]" if share.startswith("less") else "[covering|taking up|occupying|about|roughly]"
+    return about.say(voice, opening + " {share} of the [frame|image area|field of view]", share=share)
 
 
 def form(about: Subject, voice: Voice) -> str:
@@ -204,7 +202,7 @@ def tone(about: Subject, voice: Voice) -> str:
         "[, at about {share} of the surrounding brightness|]"
         "|[against|relative to] the [adjoining|neighbouring|surrounding] surface {it} [appear{s}|look{s}|come{s} out] "
         "{degree} {change}{tail}[, with {share} of its brightness|]"
-        "|{its} [tone|appearance] is {degree} {change}{tail} than that of the [adjoining|neighbouring] surface, by about "
+        "|{its} tone is {degree} {change}{tail} than that of the [adjoining|neighbouring] surface, by about "
         "{points} lightness points]",
         degree=degree,
         change=change,
@@ -392,7 +390,7 @@ _IMPACT: dict[str, tuple[str, ...]] = {
     "Hole": (
         "it [weakens|interrupts] the material and [may|can] affect [sealing or strength|strength and service life]",
         "[strength and tightness|surface integrity and strength] [may suffer|are affected]",
-        "the opening in the material [compromises|affects] integrity and [may|can] [grow under load|impair sealing]",
+        "the [interrupted|broken] surface [compromises|affects] integrity and [may|can] [give way under load|impair sealing]",
     ),
     "Damage": (
         "it [compromises|affects] integrity and [may|can] [reduce strength|spread under load]",

@@ -72,7 +72,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("perforation", lambda d: d.pieces >= 3, "several openings"),
         Rule("through-hole", lambda d: d.shows_background and d.aspect < 2.5, "the background shows through"),
         Rule("penetration defect", lambda d: d.shows_background, "the background shows through a ragged opening"),
-        Rule("opening", lambda d: d.elongated, "a long mouth"),
+        Rule("opening", lambda d: d.aspect >= 4.5, "a long mouth, slit rather than pit"),
         Rule("puncture", lambda d: d.area < 0.0003 and d.aspect < 1.8, "a pin-sized compact spot"),
         Rule("aperture", lambda d: d.round and d.area >= 0.01, "a wide round mouth"),
         Rule("cavity", lambda d: d.step <= -8, "depth swallows light"),

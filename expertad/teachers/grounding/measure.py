@@ -281,8 +281,9 @@ def _defect(
     if scale < 1:
         size = (round((x1 - x0) * scale), round((y1 - y0) * scale))
         crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-        # Any covered pixel counts, so that fine lines survive the reduction.
-        mask = (cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.3).astype(np.uint8)
+        covered = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        # A quarter keeps lines of one pixel; where even that leaves nothing, any touch counts.
+        mask = (covered > (0.25 if covered.max() > 0.25 else 0)).astype(np.uint8)
     lab = _lab(crop)
     lightness = np.ascontiguousarray(lab[:, :, 0])
     outward = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
@@ -298,7 +299,7 @@ def _defect(
         if (ring & ~outside).sum() >= 0.2 * max(1, ring.sum()):
             ring &= ~outside
     # A defect's outermost pixels are half surface; the core is taken where there is one.
-    core = inward >= (2 if (inward >= 2).sum() >= 12 else 1)
+    core = inward > 1.5 if (inward > 1.5).sum() >= 12 else mask > 0
     if not ring.any():
         ring = mask == 0 if (mask == 0).any() else core
     inside, around = lab[core].mean(axis=0), lab[ring].mean(axis=0)

@@ -67,95 +67,134 @@ def reasoning(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> str:
 
 def _reason_defect(case: Case, facts: Facts, rule: Rule, voice: Voice) -> str:
     about = _subject(case, facts, voice)
-    scan = _scan(case, voice)
-    first = sentence(f"{scan}, {_found(about, voice, contrast=False)}")
-    core = _pair(on.form(about, voice), on.tone(about, voice), voice)
-    norm = voice.say(
-        "[[by|measured against] [inspection|quality] standards, |[in terms of|as regards] [surface|material] [quality|integrity], "
-        "||]{norm}",
-        norm=on.standard(about.coarse, voice),
+    finding = {
+        "amount": on.amount(about, voice),
+        "place": on.place(about.region, voice),
+        "coverage": on.coverage(about, voice),
+        "be": "is" if about.defect.pieces == 1 else "are",
+        **_scanned(case, voice),
+    }
+    first = sentence(
+        voice.say(
+            "[{scanning} {object} {manner}, I [find|notice|see|come across] {amount} {place}, {coverage}"
+            "|{scanning} {object} {manner}, I [stop|pause|halt] {place}: there {be} {amount}, {coverage}"
+            "|a {scan} of {object} {manner} [brings out|reveals|shows|turns up] {amount} {place}, {coverage}"
+            "|{place}, a {scan} of {object} {manner} [comes upon|reveals|meets] {amount}, {coverage}"
+            "|I {look} {object} {manner} and [find|notice|see] {amount} {place}, {coverage}]",
+            **finding,
+        )
     )
-    beside: str | None = None
+    form, tone = on.form(about, voice), on.tone(about, voice)
+    core = _pair(form, _led(("in appearance, ", "visually, "), tone, voice), voice)
+    texture, structure = on.texture(about, voice), on.structure(about, voice)
+    own: Clauses = [
+        texture and _led(("at the surface itself, ", "as to the finish, "), texture, voice),
+        on.border(about, voice),
+        structure and _led(("structurally, ", "as regards structure, "), structure, voice),
+        on.caveat(about, voice),
+    ]
+    norm = on.standard(about.coarse, voice)
+    ending = [sentence(_led(("by inspection standards, ", "measured against quality standards, "), norm, voice))]
     if case.shot:
         beside = on.reference_there(about, voice) or voice.say(
-            "[the reference image shows [nothing of this kind|no such {noun}]|nothing like it [appears|is visible] in the "
-            "reference image|the reference image is free of such a {noun}]",
+            "[the reference image [shows nothing of this kind|has no such {noun}|is free of anything like it]"
+            "|nothing like it [appears|is visible|can be found] in the reference image]",
             noun=about.noun,
         )
+        ending.insert(voice.number() % 2, sentence(beside))
     last = sentence(
         voice.say(
-            "[[so|therefore|hence] this is [an anomaly|a defect], [namely|best described as] {type}: {impact}"
-            "|the part is [therefore |]defective[ here|]: {type} [is present|is the finding], and {impact}"
-            "|[the decision|the conclusion|my judgement] is an anomaly [of the kind|that reads as] {type}; {impact}"
-            "|[taken together|on balance], this is {type}, a [real|genuine] defect: {impact}"
-            "|this [qualifies as|amounts to] {type}, so the part [is anomalous|has a defect]; {impact}]",
+            "[[so|therefore|hence] this is [an anomaly|a defect], best described as {type}: {impact}"
+            "|the part is [therefore |]defective: [what shows here is {type}|the finding is {type}], and {impact}"
+            "|[the decision|the conclusion|my judgement] is an anomaly that reads as {type}; {impact}"
+            "|[taken together|on balance|all in all], this is {type}, [and so a defect|which makes it a defect]: {impact}"
+            "|this [qualifies as|amounts to] {type}, so the part [is anomalous|has a defect]; {impact}"
+            "|an anomaly is [present|confirmed], and {type} is the [fitting|closest] term for it; {impact}]",
             type=on.named(rule),
             impact=on.impact(about.coarse, voice),
         )
     )
-    own: Clauses = [on.texture(about, voice), on.border(about, voice), on.structure(about, voice), on.caveat(about, voice)]
-    ending = [sentence(norm)] + ([sentence(beside)] if beside else [])
-    if voice.number() % 2:
-        ending.reverse()
     return _text([first, *core], voice.shuffled(own), " ".join([*ending, last]), THINK, voice)
 
 
 def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
-    scan = _scan(case, voice)
-    quiet = voice.say(
-        "[[no area|nothing|no part of it] [calls for a second look|stands apart from the rest]"
-        "|[I find|there is] no [area|place] [that falls out of the overall pattern|that stands apart]"
-        "|[every area|each area] [fits|agrees with] the [overall pattern|rest]]"
+    first = sentence(
+        voice.say(
+            "[{scanning} {object} {manner}, I [find|see|notice] {quiet}"
+            "|a {scan} of {object} {manner} [brings out|reveals|shows|turns up] {quiet}"
+            "|I {look} {object} {manner} and [find|see|notice] {quiet}]",
+            quiet=voice.say(
+                "[no [area|place|zone] that [stands apart|falls out of the overall pattern|calls for a second look]"
+                "|nothing that [stands apart|falls out of the overall pattern|calls for a closer look]"
+                "|[one coherent pattern|a consistent picture] with no [foreign element|odd area|conspicuous place] in it]"
+            ),
+            **_scanned(case, voice),
+        )
     )
-    first = sentence(f"{scan}, {quiet}")
     sound = sentence(
         voice.say(
             "[[judged by|measured against] [usual|general] [quality|inspection] standards, |]"
-            "[[the surface|the finish] [has|shows] no scratch, stain or [break|rubbed area], and the [form|shape] [is complete"
-            "|is intact|has no missing piece]"
-            "|[appearance, surface and structure|surface quality and structure] are [sound|in order]: [no damage, no deposit and "
-            "no deformation [is visible|can be seen]|neither damage nor deposits [are visible|can be seen]]"
+            "[the [surface|finish] [has|shows] no [scratch, stain or rubbed area|stain, hole or scratch], and [the [form|shape] is "
+            "[complete|intact]|no piece is missing]"
+            "|[appearance, surface and structure are|surface quality and structure are|surface and form are] [sound|in order]: "
+            "[no damage, no deposit and no deformation [is visible|can be seen]|neither damage nor deposits [are visible|can be "
+            "seen]|I see no [hole|abrasion], no [scratch|stain] and no [missing piece|deformation]]"
             "|neither [contamination|foreign material] nor [abrasion|a scratch|a hole] [is visible|can be seen], and the "
-            "[form is regular|material looks unbroken]]"
+            "[form is regular|material is unbroken]"
+            "|appearance is [consistent|clean], the surface carries no [damage|scratch or stain], and the structure is "
+            "[complete|intact]]"
         )
     )
-    beside: Clauses = _likeness_clauses(facts, voice) if case.shot else []
     last = sentence(
         voice.say(
-            "[[so|therefore|hence] [this is a normal part|there is no anomaly|no defect is present]: [appearance and function are "
-            "unaffected|nothing [impairs|limits] its [use|function or appearance]]"
+            "[[so|therefore|hence] [this is a normal part|there is no anomaly|no defect is present], and [appearance and function "
+            "are unaffected|nothing [impairs|limits] its [use|function or appearance]|it [can|may] be used as intended]"
             "|[the decision|the conclusion|my judgement] is [no anomaly|no defect], with [appearance and function "
-            "unaffected|nothing that would affect fit or function]"
-            "|[on balance|taken together], the {product} image shows a [sound|defect-free] product whose [function|use] is not "
-            "affected]",
+            "unaffected|nothing that would affect fit or function|no effect on appearance or use]"
+            "|[on balance|taken together|all in all], the {product} image shows a [sound|defect-free] product [whose "
+            "[function|use] is not affected|with no effect on [function|fit or use] to fear]]",
             product=product_name(case.sample.category),
         )
     )
     spare = _scene_clauses(facts, voice)
-    if beside:
-        opened = voice.say("[next to|against|beside] the reference image, ") + str(beside[0])
-        spare = [opened, *_alternate(spare, beside[1:])]
-    return _text([first], spare, f"{sound} {last}", THINK, voice)
+    if case.shot:
+        against = _likeness_clauses(facts, voice)
+        opened = voice.say("[next to|against|beside] the reference image, ") + str(against[0])
+        spare = [opened, *_alternate(spare, against[1:])]
+    ending = [sound, last]
+    return _text([first], spare, " ".join(ending), THINK, voice)
 
 
 def _nothing_departs(case: Case, voice: Voice) -> str:
     return voice.say(
         "[no [local|single] area departs from the reference in a way that [amounts to|would count as] a defect"
-        "|the remaining differences [belong to|come from] [pose and lighting|position and exposure], and none of them is a "
-        "local flaw"
         "|nothing in the query [amounts to|can be called] a defect, and the [surface is sound|part appears intact]"
-        "|taken together, [these points|the observations] describe {product} without [visible |]defects]",
-        product=f"the {product_name(case.sample.category)}",
-    )
-
-
-def _scan(case: Case, voice: Voice) -> str:
-    return voice.say(
-        "[scanning|inspecting|going over|checking|working across|surveying|looking over] [the {product}|the surface of the "
-        "{product}|this image of the {product}] [from edge to edge|across the whole surface|area by area|over the whole field "
-        "of view|step by step|from one end to the other]",
+        "|taken together, [these points|the observations] describe the {product} without [visible |]defects"
+        "|neither photograph shows a flaw, [so|and] the [query passes as normal|part is judged normal]"
+        "|the comparison [brings out|reveals] no defect, [and|so] the {product} surface [passes|is accepted as sound]]",
         product=product_name(case.sample.category),
     )
+
+
+def _scanned(case: Case, voice: Voice) -> dict[str, str]:
+    """Words for looking over the whole product: the spatial layer's opening."""
+    return {
+        "scanning": voice.pick(("scanning", "inspecting", "going over", "checking", "surveying", "looking over", "examining")),
+        "scan": voice.pick(("scan", "check", "survey", "inspection", "review")),
+        "look": voice.pick(("scan", "inspect", "go over", "check", "survey", "look over", "examine")),
+        "object": voice.say(
+            "[the {product}|the surface of the {product}|this view of the {product}|the photographed {product}]",
+            product=product_name(case.sample.category),
+        ),
+        "manner": voice.pick(
+            ("from edge to edge", "area by area", "over the whole field of view", "step by step", "from one end to the other")
+        ),
+    }
+
+
+def _led(leads: Sequence[str], clause: str, voice: Voice) -> str:
+    """The clause, on every second occasion behind one of the lead-ins."""
+    return voice.pick(leads) + clause if voice.number() % 2 else clause
 
 
 def _defect(facts: Facts) -> Defect:

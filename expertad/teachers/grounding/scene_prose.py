@@ -17,7 +17,7 @@ def tone(scene: Scene, voice: Voice) -> str:
     """The frame's colours, largest first."""
     (first, share), *rest = scene.colors
     others = [name for name, part in rest if part >= 0.12][:2]
-    facts = {"first": first, "share": percent(share), "others": joined(others) if others else ""}
+    facts = {"first": first, "share": percent(share), "others": joined(others) if others else "", "all": joined([first, *others])}
     if share >= 0.8:
         return voice.say(
             "[{first} [dominates the frame|is the ruling colour], [filling|covering|taking up] roughly {share} of it"
@@ -27,13 +27,13 @@ def tone(scene: Scene, voice: Voice) -> str:
         )
     if not others:
         return voice.say(
-            "[{first} leads with about {share} of the [frame|view], the rest [breaking up|dividing] into several minor tones"
+            "[{first} leads with about {share} of the [frame|view], the rest dividing into several minor tones"
             "|tones are [varied|mixed], {first} being the [most frequent|commonest] at around {share}"
             "|[no colour takes over|colours are spread out]; {first} comes first with {share}]",
             **facts,
         )
     return voice.say(
-        "[colour [moves between|is divided among] {first} and {others}, the first of them [holding|taking] about {share}"
+        "[colour [moves between|is divided among] {all}, the first of them [holding|taking] about {share}"
         "|[the [palette|colouring] consists mainly of|the view is made up chiefly of] {first}, "
         "[followed by|along with|next to] {others}"
         "|{first} [covers|accounts for|makes up] roughly {share} of the [frame|view], [with|beside] {others} "
@@ -95,14 +95,14 @@ def edges(scene: Scene, voice: Voice) -> str:
         facts["direction"] = direction_word(scene.direction)
         return voice.say(
             "[[strong edges|hard edges|clear edges] [mostly run|run chiefly] in one {direction} direction"
-            "|its [lines|edges] follow a [common|shared] {direction} [direction|course]"
+            "|the [lines|edges] follow a [common|shared] {direction} [direction|course]"
             "|[the structure is drawn by|structure comes from] {direction} edges, [which take|taking] up about {share} of "
             "the [frame|view]]",
             **facts,
         )
     if scene.edges < 0.01:
         return voice.say(
-            "[[hardly any|few] [hard|strong] edges [interrupt|break up] the [view|frame]"
+            "[[hardly any|few] [hard|strong] edges [cross|divide] the [view|frame]"
             "|[strong|hard] tone steps are [rare|scarce], on about {share} of the pixels]",
             **facts,
         )
@@ -142,7 +142,7 @@ def details(scene: Scene, voice: Voice) -> str | None:
     """Small isolated spots of contrast: none, or how many and whether they gather."""
     if scene.details <= 1:
         return voice.say(
-            "[[no|not one] isolated [fleck|speck|dot] [stands out|breaks the tone] at this [scale|magnification]"
+            "[[no|not one] isolated [fleck|speck|dot] stands out at this [scale|magnification]"
             "|[isolated flecks or dots are absent|there are no stray dots or flecks of contrast]]"
             if scene.details == 0
             else "[only one small isolated detail [stands out|catches the eye]|a single small fleck of contrast is present]"
@@ -204,8 +204,8 @@ def exposure(facts: Facts, voice: Voice) -> str:
     tail = f" and more {cast}" if cast else ""
     return voice.say(
         "[as a whole, the query is {points} lightness [points|units] {change}{tail}"
-        "|[mean lightness|average brightness] [makes it|puts it] {points} points {change}{tail}, [a difference of the "
-        "whole exposure|which concerns the whole frame]]",
+        "|[mean lightness|average brightness] puts the query {points} points {change}{tail}[, a difference of the whole "
+        "exposure|]]",
         points=points,
         change=change,
         tail=tail,
@@ -219,7 +219,7 @@ def shared_texture(facts: Facts, voice: Voice) -> str:
         return voice.say(
             "[surface grain [is of the same strength|is equally fine] in both"
             "|[both frames|the two frames] [carry|have] [comparable|the same degree of] [grain|surface texture]"
-            "|[texture|grain] [agrees|matches] as well, at {ratio} times the reference value]",
+            "|[texture|grain] [agrees|matches], at {ratio} times the reference value]",
             ratio=f"{ratio:.2f}",
         )
     return voice.say(
@@ -237,7 +237,7 @@ def shared_details(facts: Facts, voice: Voice) -> str | None:
         return None
     return voice.say(
         "[small contrasting details are about as frequent in both, {query} here and {reference} there"
-        "|the count of small contrasting details is similar too ({query} and {reference})]",
+        "|the count of small contrasting details is similar in both ({query} and {reference})]",
         query=count_word(query),
         reference=count_word(reference),
     )
