@@ -1,0 +1,267 @@
+"""Slabs and forms: what a category is made of, and how light falls on it.
+
+A slab is a flat piece seen from above: an outline (`alpha`), a relief on its top, a color, and the heights it spans. A
+form is a stack of slabs, lowest first; a camera sees a higher slab before a lower one, so painting upwards is exact.
+Everything here depends on category and size alone and is worked out once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import cv2
+import numpy as np
+
+from .camera import Camera, Matrix, homography, lamp_place, toward_camera
+from .fields import Field, Pixels, gradient, pixels, smooth, smoothstep
+
+Color = tuple[int, int, int]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """How a surface answers light.
+
+    Args:
+        gloss: strength of the white highlight, 0..1.
+        shininess: its exponent; higher is smaller and sharper.
+        metal: share of light that is mirrored in the surface's own color, 0..1.
+        lines: direction of fine tool marks, which stretch the highlight across them.
+        mirror: strength of the lamp's softbox mirrored in sloping places, 0..1.
+    """
+
+    gloss: float = 0.2
+    shininess: float = 20.0
+    metal: float = 0.0
+    lines: Literal["", "radial", "x", "y"] = ""
+    mirror: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One separable piece of a slab: a pin, a tooth, a component. `box` is x, y, width, height in plan pixels."""
+
+    name: str
+    box: tuple[int, int, int, int]
+    turn: float = 0.0
+
+
+@dataclass(frozen=True)
+class Slab:
+    """One flat piece. Arrays are size x size; `paint` has three channels (RGB); heights in plan pixels."""
+
+    name: str
+    alpha: Pixels
+    relief: Field
+    paint: Pixels
+    bottom: float
+    top: float
+    material: Material
+    wall: Color
+    items: tuple[Item, ...] = ()
+    wall_gloss: float = 0.3
+
+
+@dataclass(frozen=True)
+class Lit:
+    """A slab under one camera's lamp: `diffuse` 128 = unchanged color, `shine` is added white; both one channel."""
+
+    diffuse: Pixels
+    shine: Pixels
+
+
+@dataclass(frozen=True)
+class Skirt:
+    """A slab's shadow and walls in a camera's image at half size.
+
+    `veil` is RGBA: the image under it is multiplied by A / 255, then RGB is added. `cover` is where walls are.
+    """
+
+    veil: Pixels
+    cover: Pixels
+
+
+@dataclass(frozen=True)
+class Form:
+    """A category at one size: its slabs, the ground it lies on, the zoom that makes it fill the frame.
+
+    Answers that are expensive (light, walls, grounds) are kept, so a form is shared by the parts of its category.
+    """
+
+    name: str
+    size: int
+    slabs: tuple[Slab, ...]
+    ground: Callable[[Camera], Pixels]
+    zoom: float = 0.92
+    _kept: dict[object, object] = field(default_factory=dict, repr=False)
+    _locks: defaultdict[object, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock), repr=False)
+
+    def keep(self, key: object, make: Callable[[], _T]) -> _T:
+        """The value of `make()`, worked out once per key."""
+        found = self._kept.get(key)
+        if found is None:
+            with self._locks[key]:
+                found = self._kept.get(key)
+                if found is None:
+                    found = self._kept[key] = make()
+        return found  # type: ignore[return-value]
+
+    def matrix(self, camera: Camera, z: float) -> Matrix:
+        """Plan pixels at height `z` to image pixels; the part's middle height stays in the middle of the frame."""
+        lift = max(slab.top for slab in self.slabs) / 2
+        return homography(camera, self.size, z - lift, self.zoom)
+
+    def lit(self, index: int, camera: Camera) -> Lit:
+        """Slab `index` under the camera's lamp."""
+        return self.keep(("lit", index, camera.name), lambda: light(self.slabs[index], camera, self.size))
+
+    def skirt(self, index: int, camera: Camera) -> Skirt:
+        """Shadow and walls of slab `index` as it is when nothing is wrong with it."""
+        slab = self.slabs[index]
+        return self.keep(("skirt", index, camera.name), lambda: skirt(self, slab, [(slab.alpha, (0.0, 0.0))], camera))
+
+
+def lamp_vectors(camera: Camera, size: int, z: float) -> tuple[Field, Field, Field, Field]:
+    """Unit vectors from every plan pixel to the lamp, and its falloff relative to the center."""
+    x, y, height = lamp_place(camera, size)
+    across = np.arange(size, dtype=np.float32) - size / 2
+    lx = np.broadcast_to((x - across)[None, :], (size, size))
+    ly = np.broadcast_to((y - across)[:, None], (size, size))
+    lz = np.float32(height - z)
+    distance = np.sqrt(lx * lx + ly * ly + lz * lz)
+    reference = float(np.sqrt(x * x + y * y + lz * lz))
+    inverse = 1.0 / distance
+    return lx * inverse, ly * inverse, lz * inverse, np.asarray(reference * inverse, np.float32)
+
+
+def light(slab: Slab, camera: Camera, size: int) -> Lit:
+    """Lambert plus ambient, a Blinn highlight, and for metals a mirrored room, over the relief's normals."""
+    material = slab.material
+    gx, gy = gradient(slab.relief)
+    norm = 1.0 / np.sqrt(gx * gx + gy * gy + 1.0)
+    nx, ny, nz = -gx * norm, -gy * norm, norm
+    lx, ly, lz, near = lamp_vectors(camera, size, slab.top)
+    vx, vy, vz = toward_camera(camera)
+    flat = float(lz[size // 2, size // 2])
+    lambert = np.maximum(nx * lx + ny * ly + nz * lz, 0.0) / flat * near**1.5
+    shade = camera.glow * (0.55 + 0.45 * nz) + (1.0 - camera.glow) * lambert
+    hx, hy, hz = lx + vx, ly + vy, lz + vz
+    h_norm = 1.0 / np.sqrt(hx * hx + hy * hy + hz * hz)
+    nh = np.clip((nx * hx + ny * hy + nz * hz) * h_norm, 0.0, 1.0)
+    if material.lines:
+        shade = shade * (1.0 - material.metal) + material.metal * (0.45 * shade + _streak(material, size, hx, hy, hz))
+    elif material.metal:
+        # A room mirrored in plain metal: a light ceiling on the lamp's side, a darker floor.
+        vn = vx * nx + vy * ny + vz * nz
+        up = 2.0 * vn * nz - vz
+        side = (2.0 * vn * nx - vx) * lx + (2.0 * vn * ny - vy) * ly
+        room = 0.35 + 0.75 * smoothstep(0.1, 1.0, up) + 0.5 * smoothstep(0.1, 0.75, side)
+        shade = shade * (1.0 - material.metal) + material.metal * room
+    shine = material.gloss * nh**material.shininess * near
+    if material.mirror:
+        facing = nx * lx + ny * ly + nz * lz
+        slope = smoothstep(0.06, 0.35, np.sqrt(gx * gx + gy * gy))
+        shine = shine + material.mirror * slope * smoothstep(0.72, 0.97, facing) * near
+    cover = slab.alpha.astype(np.float32) / 255.0
+    return Lit(pixels(shade * 128.0), pixels(shine * 255.0 * cover))
+
+
+def _streak(material: Material, size: int, hx: Field, hy: Field, hz: Field) -> Field:
+    """Highlight of parallel or concentric tool marks: narrow along the marks, wide across (after Ward, 1992)."""
+    if material.lines == "radial":
+        across = np.arange(size, dtype=np.float32) - (size - 1) / 2
+        radius = np.maximum(np.hypot(across[None, :], across[:, None]), 1.0)
+        rx, ry = across[None, :] / radius, across[:, None] / radius
+    else:
+        rx, ry = (np.float32(0.0), np.float32(1.0)) if material.lines == "x" else (np.float32(1.0), np.float32(0.0))
+    along = (-hx * ry + hy * rx) / hz
+    cross = (hx * rx + hy * ry) / hz
+    return np.asarray(0.32 + 0.85 * np.exp(-((along / 0.26) ** 2) - (cross / 0.95) ** 2), np.float32)
+
+
+def skirt(form: Form, slab: Slab, pieces: list[tuple[Pixels, tuple[float, float]]], camera: Camera) -> Skirt:
+    """Shadow on what lies below, and walls painted from the bottom up.
+
+    Args:
+        form: gives size and projection.
+        slab: heights, color and gloss of the walls.
+        pieces: outlines that together make the slab, each with how far its top leans aside, in plan pixels.
+        camera: the view.
+    """
+    half = max(form.size // 2, 1)
+    scale = half / form.size
+    to_half = np.diag([scale, scale, 1.0])
+    from_half = np.diag([1.0 / scale, 1.0 / scale, 1.0])
+
+    def matrix(z: float) -> Matrix:
+        return np.asarray(to_half @ form.matrix(camera, z) @ from_half, np.float64)
+
+    small = [(np.asarray(cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA), np.uint8), lean) for alpha, lean in pieces]
+    shade = _shadow(form, slab, small, camera, half)
+    shade = np.asarray(
+        cv2.warpPerspective(shade, matrix(slab.bottom), (half, half), flags=cv2.INTER_LINEAR, borderValue=1.0), np.float32
+    )
+    color = np.zeros((half, half, 3), np.float32)
+    cover = np.zeros((half, half), np.float32)
+    height = slab.top - slab.bottom
+    travel = height * scale * float(np.sin(np.deg2rad(camera.tilt))) * form.zoom
+    for alpha, lean in small:
+        reach = max(travel, float(np.hypot(*lean)) * scale)
+        count = int(np.clip(np.ceil(reach * 1.2), 0, 48)) if height > 0 else 0
+        wall = _wall(slab, alpha, camera, half)
+        for step in range(count):
+            share = step / max(count, 1)
+            shift = np.array([[1, 0, lean[0] * scale * share], [0, 1, lean[1] * scale * share], [0, 0, 1]], np.float64)
+            to_image = matrix(slab.bottom + share * height) @ shift
+            slice_alpha = cv2.warpPerspective(alpha, to_image, (half, half)).astype(np.float32) / 255.0
+            slice_wall = cv2.warpPerspective(wall, to_image, (half, half), borderMode=cv2.BORDER_REPLICATE)
+            dim = 0.55 + 0.45 * min(1.0, (share + 0.12) * 1.6) if slab.bottom <= 0 else 0.75 + 0.25 * share
+            keep = 1.0 - slice_alpha
+            color = color * keep[..., None] + np.asarray(slice_wall, np.float32) * (slice_alpha * dim)[..., None]
+            cover = cover * keep + slice_alpha
+    gain = shade * (1.0 - cover)
+    veil = np.dstack([pixels(color), pixels(gain * 255.0)])
+    return Skirt(veil, pixels(cover * 255.0))
+
+
+def _shadow(
+    form: Form, slab: Slab, pieces: list[tuple[Pixels, tuple[float, float]]], camera: Camera, half: int
+) -> Field:
+    """Multiplier of the ground under a slab: a soft cast shadow away from the lamp, and a dark contact line."""
+    scale = half / form.size
+    x, y, z = lamp_place(camera, form.size)
+    height = (slab.top - slab.bottom) * scale
+    away = (-x / z * height, -y / z * height)
+    cast = np.zeros((half, half), np.uint8)
+    near = np.zeros((half, half), np.uint8)
+    for alpha, lean in pieces:
+        near = np.maximum(near, alpha)
+        for share in np.linspace(0.0, 1.0, 7):
+            dx, dy = (away[0] + lean[0] * scale) * share, (away[1] + lean[1] * scale) * share
+            moved = cv2.warpAffine(alpha, np.array([[1, 0, dx], [0, 1, dy]], np.float64), (half, half))
+            cast = np.maximum(cast, np.asarray(moved, np.uint8))
+    soft = smooth(cast.astype(np.float32) / 255.0, 0.006 * half + 0.16 * height)
+    wide = smooth(near.astype(np.float32) / 255.0, 0.004 * half + 0.45 * height)
+    return np.asarray(1.0 - 0.48 * soft - 0.24 * wide, np.float32)
+
+
+def _wall(slab: Slab, alpha: Pixels, camera: Camera, half: int) -> Field:
+    """Color of a slab's walls, (half, half, 3) in 0..255, by the way each piece of outline faces."""
+    gx, gy = gradient(smooth(alpha.astype(np.float32) / 255.0, max(half / 220, 0.8)))
+    norm = np.maximum(np.hypot(gx, gy), 1e-5)
+    outward = (-gx / norm, -gy / norm)
+    x, y, z = lamp_place(camera, half)
+    length = float(np.sqrt(x * x + y * y + z * z))
+    facing = np.maximum((outward[0] * x + outward[1] * y) / length, 0.0)
+    vx, vy, _ = toward_camera(camera)
+    hx, hy = x / length + vx, y / length + vy
+    h = float(np.sqrt(hx * hx + hy * hy + (z / length + 0.8) ** 2))
+    gleam = np.maximum((outward[0] * hx + outward[1] * hy) / h, 0.0) ** 8
+    shade = camera.glow * 0.72 + (1.0 - camera.glow) * 1.25 * facing
+    base = np.array(slab.wall, np.float32)
+    return np.asarray(np.minimum(base * shade[..., None] + 255.0 * slab.wall_gloss * gleam[..., None], 255.0), np.float32)
