@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -20,6 +21,7 @@ from typing import Literal
 
 from expertad import taxonomy
 from expertad.errors import ConfigError
+from expertad.grid import cell_names
 from expertad.sample import Case
 
 Stage = Literal["describe", "distill"]
@@ -46,12 +48,9 @@ class Prompt:
         """System and user text for a case; `description` is the settled one, for a distill prompt."""
         values = _values(case, description)
         shot = "one_shot" if case.shot else "zero_shot"
-        values["shot"] = self.sections.get(shot, "")
-        values["comparison"] = self.sections.get(f"{shot}_comparison", "")
-        return (
-            Template(self.sections["system"]).substitute(values),
-            Template(self.sections["user"]).substitute(values),
-        )
+        values["shot"] = _fill(self.sections.get(shot, ""), values)
+        values["comparison"] = _fill(self.sections.get(f"{shot}_comparison", ""), values)
+        return _fill(self.sections["system"], values), _fill(self.sections["user"], values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +129,7 @@ def _check(where: str, texts: Mapping[str, str]) -> None:
         if not texts.get(name):
             raise ConfigError(f"{where}: section [{name}] is missing or empty")
     if "json" not in (texts["system"] + texts["user"]).lower():
-        raise ConfigError(
-            f"{where}: the prompt must contain the word JSON; servers refuse JSON mode otherwise"
-        )
+        raise ConfigError(f"{where}: the prompt must contain the word JSON; servers refuse JSON mode otherwise")
     for name, text in texts.items():
         template = Template(text)
         if not template.is_valid():
@@ -146,20 +143,42 @@ def _check(where: str, texts: Mapping[str, str]) -> None:
         raise ConfigError(f"{where}, [user]: a distill prompt must contain $description")
 
 
+@lru_cache(maxsize=64)
+def _pieces(text: str) -> tuple[tuple[str, str], ...]:
+    """A template as (literal, name that follows it or ""): filling it in is then one join."""
+    pieces, literal, at = [], "", 0
+    for match in Template.pattern.finditer(text):
+        literal += text[at : match.start()]
+        at = match.end()
+        if match["escaped"] is not None:
+            literal += "$"
+        else:
+            pieces.append((literal, match["named"] or match["braced"]))
+            literal = ""
+    return (*pieces, (literal + text[at:], ""))
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return "".join(literal + (values[name] if name else "") for literal, name in _pieces(text))
+
+
+@lru_cache(maxsize=64)
+def _terms(coarse: str) -> str:
+    return ", ".join((coarse.lower(), *taxonomy.FINE_TERMS[coarse]))
+
+
 def _values(case: Case, description: str | None) -> dict[str, str]:
     sample, region = case.sample, case.region
     coarse = sample.coarse_type
-    from expertad.grid import cell_name, cell_names  # inside: the grid reads phrases and is slow to import
-
-    n = region.grid if region else 3
+    names = cell_names(region.grid if region else 3)
     return {
         "category": sample.category.replace("_", " "),
         "coarse_type": coarse or "",
         "group": taxonomy.group(coarse).lower() if coarse else "",
-        "terms": ", ".join((coarse.lower(), *taxonomy.FINE_TERMS[coarse])) if coarse else "",
+        "terms": _terms(coarse) if coarse else "",
         "location": region.location if region else "",
-        "cells": ", ".join(cell_name(cell, n) for cell in region.cells) if region else "",
-        "grid": ", ".join(cell_names(n)),
+        "cells": ", ".join(names[cell] for cell in region.cells) if region else "",
+        "grid": ", ".join(names),
         "area": f"{max(region.area, 0.001):.1%}" if region else "",
         "description": description or "",
     }

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import orjson
 
-from expertad.errors import AbortError, BudgetExceeded, ExpertADError, TeacherAbort
+from expertad.errors import AbortError, BudgetExceeded, DataError, ExpertADError, TeacherAbort
 from expertad.prompts import Prompts
 from expertad.prompts import load as load_prompts
 from expertad.sample import Case
@@ -155,6 +155,15 @@ class _Verdict(NamedTuple):
     code: str
     fields: Mapping[str, Any]
     raw: str
+
+
+class _Sent(NamedTuple):
+    """A request that went out: what came back, its status, its cost, and how long it took."""
+
+    reply: RawReply | None
+    http_status: int | None
+    cost: float
+    latency_s: float
 
 
 class _Local:
@@ -359,7 +368,11 @@ class Asker:
                 self._go_on()
                 async with local.places:
                     self._go_on()
-                    call, fields = await self._converse(key, await self._encoded(key, request), local)
+                    try:
+                        ready = await self._encoded(key, request)
+                    except DataError as error:
+                        return await self._unreadable(key, request, error), None, False
+                    call, fields = await self._converse(key, ready, local)
                     return call, fields, False
         finally:
             local.asked.pop(key, None)
@@ -368,6 +381,15 @@ class Asker:
         if not self.backend.remote or self._encoder is None:
             return request
         return replace(request, encoded=await self._encoder.encode(request.pictures), item=key[:10])
+
+    async def _unreadable(self, key: str, request: Request, error: DataError) -> Call:
+        """Settle a question that cannot be sent: a row without a host, since nothing went out."""
+        attempt = self.calls.attempts(key) + 1
+        call = self._call(
+            key, request, attempt, _Verdict("quarantine", str(error), "unreadable", {}, ""), None, Usage()
+        )
+        await self._keep(call)
+        return call
 
     async def _converse(self, key: str, request: Request, local: _Local) -> tuple[Call, Mapping[str, Any] | None]:
         tried = _Tried()
@@ -431,32 +453,38 @@ class Asker:
         finally:
             if self._budget is not None:
                 self._budget.settle(aside, cost)
-        call = Call(
+        sent = _Sent(reply, fault.http_status if fault else None, cost, time.monotonic() - started)
+        return self._call(key, request, attempt, verdict, sent, usage), verdict, fault
+
+    def _call(
+        self, key: str, request: Request, attempt: int, verdict: _Verdict, sent: _Sent | None, usage: Usage
+    ) -> Call:
+        reply = sent.reply if sent else None
+        return Call(
             key=key,
             stage=request.stage,
             sample_id=request.case.sample.sample_id,
             attempt=attempt,
             backend=self.backend.name,
             model=self.backend.model,
-            host=self.backend.host,
+            host=self.backend.host if sent else "",
             outcome=verdict.outcome,
             reason=replies.storable(verdict.reason),
             code=verdict.code,
             raw=replies.storable(verdict.raw),
-            http_status=reply.http_status if reply else fault.http_status if fault else None,
+            http_status=reply.http_status if reply else sent.http_status if sent else None,
             request_id=reply.request_id if reply else "",
             finish_reason=reply.finish_reason if reply else "",
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             image_tokens=usage.image_tokens,
-            cost=cost,
+            cost=sent.cost if sent else 0.0,
             currency=self._price.currency if self._price else "",
-            latency_s=reply.latency_s if reply else time.monotonic() - started,
+            latency_s=reply.latency_s if reply else sent.latency_s if sent else 0.0,
             prompt_version=request.prompt_version,
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             served_model=reply.model if reply else "",
         )
-        return call, verdict, fault
 
     def _rule(self, fault: Fault, reply: RawReply | None, tried: _Tried) -> _Verdict:
         """What becomes of a question after a fault: its kind, unless patience is at an end."""

@@ -17,6 +17,9 @@ from expertad.sample import Case, ImageFile, Region
 Stage = Literal["describe", "distill"]
 FaultKind = Literal["retry", "throttle", "reask", "quarantine", "abort"]
 Outcome = Literal["ok", "repaired", "retry", "throttle", "reask", "quarantine", "abort"]
+SUCCESSORS = "qwen3.7-plus, qwen3.7-plus-2026-05-26 (pinned), qwen3-vl-plus"
+"""What its vendor offers in place of Qwen-VL-Max, the paper's teacher."""
+
 SETTLED: frozenset[str] = frozenset({"ok", "repaired", "quarantine"})
 
 

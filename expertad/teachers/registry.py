@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,31 @@ from typing import Any
 
 from expertad.errors import ConfigError
 from expertad.prompts import load as load_prompts
-from expertad.teachers.asking import Asker, Limits
-from expertad.teachers.base import Backend
+from expertad.teachers.asking import Asker, Encoder, Limits
+from expertad.teachers.base import SUCCESSORS, Backend
 from expertad.teachers.calls import CallLog
 from expertad.teachers.money import Budget, price_of
 from expertad.teachers.pacing import Pacer, SharedLimits
+from expertad.teachers.secret import read_key
 from expertad.teachers.tokens import ImageRules
 
 NAMES = ("grounded", "openai", "dashscope")
+
+REGIONS: dict[str, str] = {
+    "cn": "https://dashscope.aliyuncs.com",
+    "intl": "https://dashscope-intl.aliyuncs.com",
+    "us": "https://dashscope-us.aliyuncs.com",
+}
+"""DashScope's addresses; a key belongs to one of them."""
+
+_PATHS = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"}
+
+DEFAULT_PARAMETERS: dict[str, Any] = {"temperature": 0.6, "top_p": 0.8, "seed": 7}
+"""Part of every key. The seed is fixed here and never the build's own, so that another choice of samples re-bills
+nothing."""
+
+_CAN_THINK = re.compile(r"^(qwen3|qwen-(plus|flash|turbo))", re.IGNORECASE)
+_ALWAYS_THINKS = re.compile(r"(^qwen3\.8-max|-thinking|^qvq)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +89,65 @@ def make_backend(name: str, settings: TeacherSettings) -> Backend:
         from expertad.teachers.grounded_backend import GroundedBackend
 
         return GroundedBackend(grounded.describe, grounded.distill, grounded.MODEL, settings.threads)
-    raise ConfigError(f"unknown teacher {name!r}; known: {', '.join(NAMES)}")
+    if name not in NAMES:
+        raise ConfigError(f"unknown teacher {name!r}; known: {', '.join(NAMES)}")
+    if not settings.model:
+        raise ConfigError(
+            f"--teacher {name} needs --model, the model's name. The paper's teacher, qwen-vl-max, was retired by its "
+            f"vendor in 2026; successors: {SUCCESSORS}"
+        )
+    address = _address(name, settings)
+    secret = read_key(_key_variables(settings), settings.key_file, required=settings.base_url is None)
+    parameters = parameters_for(settings)
+    if name == "dashscope":
+        from expertad.teachers.dashscope_native import DashScopeBackend
+
+        return DashScopeBackend(settings.model, address, secret, parameters)
+    from expertad.teachers.openai_compatible import OpenAICompatibleBackend
+
+    return OpenAICompatibleBackend(settings.model, address, secret, parameters)
+
+
+def parameters_for(settings: TeacherSettings) -> dict[str, Any]:
+    """What goes beside the messages: defaults, JSON mode, thinking, and what the builder set.
+
+    They depend on the model and the settings, never on the host, since they are part of a call's key. JSON mode and
+    thinking exclude each other: a model that always thinks is asked for JSON by its prompt alone.
+    """
+    model = (settings.model or "").rsplit("/", 1)[-1]
+    parameters = dict(DEFAULT_PARAMETERS)
+    thinks = settings.thinking or bool(_ALWAYS_THINKS.search(model))
+    if settings.json_mode and not thinks:
+        parameters["response_format"] = {"type": "json_object"}
+    if _CAN_THINK.search(model) and not _ALWAYS_THINKS.search(model):
+        parameters["enable_thinking"] = thinks
+    parameters.update(settings.parameters)
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _address(name: str, settings: TeacherSettings) -> str:
+    if settings.base_url is not None:
+        return settings.base_url
+    region = settings.region or "cn"
+    if region not in REGIONS:
+        raise ConfigError(f"--region {region!r} is unknown; known: {', '.join(REGIONS)}. Or give --base-url")
+    return REGIONS[region] + _PATHS[name]
+
+
+def _key_variables(settings: TeacherSettings) -> tuple[str, ...]:
+    if settings.key_env is not None:
+        return (settings.key_env,)
+    if settings.base_url is not None and "aliyuncs.com" not in settings.base_url:
+        return ("EXPERTAD_TEACHER_KEY", "OPENAI_API_KEY")
+    return ("EXPERTAD_TEACHER_KEY", "DASHSCOPE_API_KEY")
+
+
+def announcement(backend: Backend, images: int) -> str:
+    """What a builder must know before the first remote call: which images go where."""
+    return (
+        f"{images} image{'s' if images != 1 else ''} of your data set will be sent to {backend.host} "
+        f"(teacher {backend.name}, model {backend.model}); the license of the data must allow that"
+    )
 
 
 def make_asker(
@@ -97,7 +173,7 @@ def make_asker(
         ConfigError: see `make_backend`; or a budget without a price.
     """
     backend = backend or make_backend(name, settings)
-    price = price_of(backend.model, settings.region, settings.prices) if backend.remote else None
+    price = price_of(backend.model, _priced_region(settings), settings.prices) if backend.remote else None
     if settings.budget is not None and backend.remote and price is None:
         raise ConfigError(
             f'--budget needs the price of {backend.model}: set prices."{backend.model}" to '
@@ -110,6 +186,17 @@ def make_asker(
         pacer=Pacer(settings.rpm, settings.tpm, shared=shared) if backend.remote else None,
         price=price,
         budget=Budget(settings.budget, price.currency, spent) if price else None,
+        encoder=_encoder(settings) if backend.remote else None,
         rules=settings.image,
         limits=settings.limits,
     )
+
+
+def _priced_region(settings: TeacherSettings) -> str | None:
+    return settings.region or ("cn" if settings.base_url is None else None)
+
+
+def _encoder(settings: TeacherSettings) -> Encoder:
+    from expertad.teachers.encode import ImageEncoder
+
+    return ImageEncoder(settings.image, threads=settings.threads)
