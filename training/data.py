@@ -1,0 +1,237 @@
+"""The published data set as training rows: read, checked, and turned into prompts.
+
+`load_rows` gives the published columns with images decoded when a row is read. `pa_sft_rows` and `sc_grpo_rows` add the
+conversational columns that TRL's trainers take; images stand in the prompt where the published `<image>` stands, so a
+one-shot prompt keeps text between its two images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertad.errors import DataError, UserError
+from expertad.record import CONFIGS, ONE_SHOT_PROMPT, QUESTION, SCHEMA_VERSION, SPLIT_OF, ZERO_SHOT_PROMPT, Config
+from training.rewards import Truth
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+IMAGE = "<image>"
+TEST_QUESTION = "Are there any defects in the test image?"
+"""How Table 8 words the question when testing; training data say "query image"."""
+
+EXPERT_PROMPT = (
+    "You are an expert in detecting defects in image. "
+    "Your task is to detect if there are any defects in the test image. \n {question}"
+)
+"""What SC-GRPO asks (Table 8)."""
+
+TRUTH_COLUMNS = ("anomalous", "location", "fine_type", "coarse_type", "cells")
+_NEEDED = ("id", "images", "image_sha256", "boxes", "shot", "provenance", *TRUTH_COLUMNS)
+
+
+def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> Dataset:
+    """Reads one config of a published data set; `images` become PIL images when a row is read.
+
+    Args:
+        dataset: a folder that `expertad build` published, or a hub id.
+        config: pa_sft, sc_grpo or held_out.
+        image_root: the source's image root, for a data set of annotations and relative paths.
+
+    Raises:
+        UserError: no data set there, no such config, columns missing, another schema version, or images missing.
+    """
+    from datasets import Image, List, load_dataset
+
+    folder = Path(dataset)
+    if not folder.is_dir() and (folder.is_absolute() or dataset.startswith(".") or dataset.count("/") != 1):
+        raise UserError(f"{dataset}: no such folder; build a data set with `expertad build`, or give --dataset")
+    if folder.is_dir() and not (folder / "README.md").is_file():
+        raise UserError(f"{dataset}: holds no README.md, so it is not a published Expert-AD data set; give --dataset")
+    try:
+        rows = load_dataset(dataset, config, split=SPLIT_OF[config])
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
+        raise UserError(f"{dataset}: cannot read config {config}: {str(error).splitlines()[0]}") from None
+    check_columns(dataset, config, rows)
+    feature = rows.features["images"].feature
+    if isinstance(feature, Image):
+        return rows.cast_column("images", List(Image(mode="RGB")))
+    if image_root is None:
+        raise UserError(f"{dataset}: holds annotations and paths but no images; give --image-root, the source's image folder")
+    if not image_root.is_dir():
+        raise UserError(f"{image_root}: no such folder; --image-root is the folder that the published paths are relative to")
+    root = str(image_root.resolve())
+    rows = rows.map(
+        lambda row: {"images": [f"{root}/{path}" for path in row["images"]]}, desc="image paths", load_from_cache_file=False
+    )
+    return rows.cast_column("images", List(Image(mode="RGB")))
+
+
+def check_columns(dataset: str, config: Config, rows: Dataset) -> None:
+    """Refuses rows that this version cannot train on.
+
+    Raises:
+        UserError: columns missing, no rows, or another schema version.
+    """
+    needed = [*_NEEDED, *{"pa_sft": ["messages"], "sc_grpo": ["problem", "solution"], "held_out": []}[config]]
+    missing = [name for name in needed if name not in rows.column_names]
+    if missing:
+        raise UserError(f"{dataset}: {config} lacks the columns {', '.join(missing)}; publish it again with this version")
+    if not len(rows):
+        raise UserError(f"{dataset}: {config} has no rows")
+    versions = {entry["schema"] for entry in rows.select_columns(["provenance"])["provenance"]}
+    if versions != {SCHEMA_VERSION}:
+        raise UserError(
+            f"{dataset}: {config} has schema version {', '.join(sorted(map(str, versions)))}, this is version "
+            f"{SCHEMA_VERSION}; publish the data set again with this version"
+        )
+
+
+def check_truths(rows: Dataset, grid: int) -> None:
+    """Refuses rows whose truth no reward could be computed for.
+
+    Raises:
+        UserError: names the first such row.
+    """
+    columns = rows.select_columns(["id", *TRUTH_COLUMNS])
+    for row in columns:
+        try:
+            Truth.from_row(row, grid)
+        except DataError as error:
+            raise UserError(f"{row['id']}: {error}") from None
+
+
+def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = None) -> int:
+    """Compares every image with its published SHA-256; returns how many images there are.
+
+    Args:
+        rows: from `load_rows`.
+        image_root: as given to `load_rows`; None when images are included, whose bytes are then hashed.
+        memory: JSON file of what was hashed before; a file of unchanged size and mtime is not hashed again.
+
+    Raises:
+        UserError: how many differ or are missing, with the first three of them.
+    """
+    from datasets import Image, List
+
+    plain = rows.select_columns(["images", "image_sha256"]).cast_column("images", List(Image(decode=False)))
+    wanted: dict[str, tuple[str, bytes | None]] = {}
+    for row in plain:
+        for image, digest in zip(row["images"], row["image_sha256"], strict=True):
+            wanted[image["path"]] = (digest, image["bytes"])
+    known: dict[str, list[Any]] = json.loads(memory.read_text()) if memory and memory.is_file() else {}
+
+    def fault(item: tuple[str, tuple[str, bytes | None]]) -> str | None:
+        path, (digest, content) = item
+        if content is None:
+            try:
+                stat = Path(path).stat()
+                if known.get(path) == [stat.st_size, stat.st_mtime_ns, digest]:
+                    return None
+                content = Path(path).read_bytes()
+            except OSError as error:
+                return f"{path}: {error.strerror}"
+            known[path] = [stat.st_size, stat.st_mtime_ns, digest]
+        if sha256(content).hexdigest() == digest:
+            return None
+        known.pop(path, None)
+        return f"{path}: not the image that was published (SHA-256 differs)"
+
+    with ThreadPoolExecutor() as pool:
+        faults = [text for text in pool.map(fault, wanted.items()) if text]
+    if faults:
+        shown = "; ".join(faults[:3])
+        hint = f"is --image-root {image_root} the right folder?" if image_root else "fetch the data set again"
+        raise UserError(f"{len(faults)} of {len(wanted)} images cannot be used ({shown}); {hint}")
+    if memory:
+        memory.write_text(json.dumps(known))
+    return len(wanted)
+
+
+def digest(dataset: str) -> str:
+    """SHA-256 over the data set's Parquet files, or of the hub id for one that is not a local folder."""
+    folder = Path(dataset)
+    if not folder.is_dir():
+        return sha256(dataset.encode()).hexdigest()
+    total = sha256()
+    for path in sorted(folder.rglob("*.parquet")):
+        total.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def parts(content: str) -> list[dict[str, str]]:
+    """Published user content as the blocks of a chat message: text, and a placeholder for each `<image>`."""
+    blocks: list[dict[str, str]] = []
+    for i, text in enumerate(content.split(IMAGE)):
+        if i:
+            blocks.append({"type": "image"})
+        if text:
+            blocks.append({"type": "text", "text": text})
+    return blocks
+
+
+def prompt(shot: int, text: str) -> list[dict[str, Any]]:
+    """One user turn that shows the query (shot 0), or reference and query (shot 1), and says `text`."""
+    frame = (ONE_SHOT_PROMPT if shot else ZERO_SHOT_PROMPT).removesuffix(QUESTION)
+    return [{"role": "user", "content": parts(frame + text)}]
+
+
+def pa_sft_rows(rows: Dataset) -> Dataset:
+    """Adds `prompt` and `completion` and drops what PA-SFT does not need."""
+
+    def convert(messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        user, reply = messages
+        return {
+            "prompt": [{"role": "user", "content": parts(user["content"])}],
+            "completion": [{"role": "assistant", "content": [{"type": "text", "text": reply["content"]}]}],
+        }
+
+    converted = rows.map(convert, input_columns=["messages"], desc="PA-SFT prompts", load_from_cache_file=False)
+    return converted.select_columns(["id", "images", "prompt", "completion"])
+
+
+def sc_grpo_rows(rows: Dataset, style: str = "table8") -> Dataset:
+    """Adds `prompt` and keeps the truth columns that the rewards read.
+
+    Args:
+        rows: from `load_rows(…, "sc_grpo")`.
+        style: "table8" (the expert instruction before the question), or "question" (the question alone, as PA-SFT asks).
+    """
+
+    def convert(problem: str, shot: int) -> dict[str, Any]:
+        text = EXPERT_PROMPT.format(question=problem) if style == "table8" else problem
+        return {"prompt": prompt(shot, text)}
+
+    converted = rows.map(
+        convert, input_columns=["problem", "shot"], desc="SC-GRPO prompts", load_from_cache_file=False
+    )
+    return converted.select_columns(["id", "images", "prompt", *TRUTH_COLUMNS])
+
+
+def corpus(rows: Dataset) -> Iterator[str]:
+    """Every text of a PA-SFT config, for a tiny backbone's tokenizer; SC-GRPO's prompt is among it."""
+    yield EXPERT_PROMPT.format(question=QUESTION)
+    for messages in rows.select_columns(["messages"])["messages"]:
+        for message in messages:
+            yield message["content"].replace(IMAGE, "")
+
+
+__all__ = [
+    "CONFIGS",
+    "check_images",
+    "check_truths",
+    "corpus",
+    "digest",
+    "load_rows",
+    "pa_sft_rows",
+    "prompt",
+    "sc_grpo_rows",
+]

@@ -1,0 +1,122 @@
+"""PA-SFT: supervised fine-tuning on the published reasoning (equations 1 and 7).
+
+    torchrun --nproc-per-node N -m training.pa_sft --config RUN/config.yaml --out RUN/pa_sft
+
+The loss is the mean negative log-likelihood of the completion's tokens; the prompt's tokens carry none. All weights are
+trained, as the paper says; the released scripts leave vision tower and projector frozen (`freeze: release`). Run again
+after a kill, it goes on from the last checkpoint with the same data order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from expertad.errors import ConfigError, ExpertADError
+from training import backbones, settings, stage
+from training.compat import import_torchvision
+from training.data import load_rows, pa_sft_rows
+
+
+def longest(rows: Any, processor: Any, image_tokens: int) -> tuple[int, str]:
+    """Upper bound of tokens of the longest row, and its id: text as tokenized, plus the most that its images can take."""
+    texts = [
+        "".join(block.get("text") or "" for turn in (*p, *c) for block in turn["content"])
+        for p, c in zip(rows["prompt"], rows["completion"], strict=True)
+    ]
+    images = [sum(block["type"] == "image" for block in p[0]["content"]) for p in rows["prompt"]]
+    lengths = [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    totals = [length + count * image_tokens for length, count in zip(lengths, images, strict=True)]
+    top = max(range(len(totals)), key=totals.__getitem__)
+    return totals[top], rows["id"][top]
+
+
+def train(run: settings.Settings, out: Path) -> None:
+    """Runs the stage to its end.
+
+    Raises:
+        UserError: the data cannot be used, or a row is longer than `max_tokens` (rows are never cut: cutting would
+            remove image tokens or the answer).
+    """
+    import_torchvision()
+    from trl import SFTConfig, SFTTrainer
+
+    out.mkdir(parents=True, exist_ok=True)
+    root = Path(run.image_root) if run.image_root else None
+    rows = pa_sft_rows(load_rows(run.dataset, "pa_sft", root))
+    model, processor, lora = stage.prepare(run, run.model)
+    if not lora:
+        backbones.freeze(model, run.pa_sft.freeze)
+    if run.smoke is None:
+        tokens, row_id = longest(rows.select_columns(["id", "prompt", "completion"]), processor, backbones.load(run.backbone).image_tokens)
+        if tokens > run.pa_sft.max_tokens:
+            raise ConfigError(
+                f"row {row_id} may take {tokens} tokens, more than pa_sft.max_tokens {run.pa_sft.max_tokens}; "
+                "raise it, lower max_pixels, or publish shorter reasoning"
+            )
+    s = run.pa_sft
+    arguments = SFTConfig(
+        **stage.common_arguments(run, out),
+        num_train_epochs=s.epochs,
+        max_steps=s.max_steps,
+        per_device_train_batch_size=s.batch,
+        gradient_accumulation_steps=s.accumulation,
+        learning_rate=s.learning_rate,
+        lr_scheduler_type=s.scheduler,
+        warmup_steps=s.warmup_steps,
+        weight_decay=s.weight_decay,
+        adam_beta2=s.beta2,
+        gradient_checkpointing=s.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if s.gradient_checkpointing else None,
+        save_steps=s.save_steps,
+        logging_steps=s.logging_steps,
+        max_length=None,
+        completion_only_loss=True,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows.remove_columns(["id"]),
+        processing_class=processor,
+        peft_config=lora,
+    )
+    start = time.monotonic()
+    trainer.train(resume_from_checkpoint=stage.last_checkpoint(out))
+    stage.save_final(trainer, processor, run, run.model, out)
+    if trainer.accelerator.is_main_process:
+        history = trainer.state.log_history
+        stage.write_curves(history, out)
+        stage.line_figure(
+            out / "loss.png",
+            [
+                ("PA-SFT loss", {"loss": stage.curve(history, "loss")}),
+                ("token accuracy", {"accuracy": stage.curve(history, "mean_token_accuracy")}),
+            ],
+        )
+        facts = {"steps": trainer.state.global_step, "seconds": round(time.monotonic() - start, 1)}
+        stage.write_done(out, facts | {"loss": stage.curve(history, "loss")[1][-1:]})
+        print(json.dumps({"stage": "pa_sft", **facts}), flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of every process of the stage."""
+    parser = argparse.ArgumentParser(prog="python -m training.pa_sft", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    try:
+        train(settings.read(args.config), args.out)
+    except ExpertADError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

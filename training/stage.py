@@ -1,0 +1,146 @@
+"""What both training stages share: model and processor, resuming, the final folder, curves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from training import backbones
+from training.settings import Settings
+
+FINAL = "final"
+DONE = "done.json"
+
+
+def prepare(settings: Settings, model: str) -> tuple[Any, Any, Any]:
+    """Loads (model, processor, LoRA configuration or None) for training."""
+    processor = backbones.load_processor(model, settings.arch, settings.max_pixels)
+    start_deepspeed(settings)
+    loaded = backbones.load_model(model, settings.machine.dtype)
+    if not settings.lora.rank:
+        return loaded, processor, None
+    from peft import LoraConfig
+
+    lora = settings.lora
+    return (
+        loaded,
+        processor,
+        LoraConfig(
+            r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets, task_type="CAUSAL_LM"
+        ),
+    )
+
+
+def start_deepspeed(settings: Settings) -> None:
+    """Starts DeepSpeed's own communication where the trainer does not: on CPUs.
+
+    TrainingArguments(use_cpu=True) leaves it out, and DeepSpeed would then take itself for the only process.
+    """
+    import torch
+
+    if settings.machine.zero and not torch.cuda.is_available():
+        import deepspeed
+
+        deepspeed.init_distributed(dist_backend="gloo", auto_mpi_discovery=False)
+
+
+def common_arguments(settings: Settings, out: Path) -> dict[str, Any]:
+    """TrainingArguments that both stages set alike."""
+    import torch
+
+    zero = settings.machine.zero
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "bf16": settings.machine.dtype == "bfloat16",
+        "fp16": False,
+        "use_cpu": not torch.cuda.is_available(),
+        "deepspeed": str(backbones.CONFIGS / f"zero{zero}.json") if zero else None,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "dataloader_num_workers": settings.machine.workers,
+        "report_to": [] if settings.report_to == "none" else settings.report_to.split(","),
+        "save_total_limit": 2,
+        "disable_tqdm": True,
+        "logging_first_step": True,
+        "remove_unused_columns": False,
+    }
+
+
+def last_checkpoint(out: Path) -> str | None:
+    """The newest whole checkpoint; one that a kill cut short has no trainer state yet and is removed."""
+    found = None
+    folders = sorted((out / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
+    for folder in folders:
+        if (folder / "trainer_state.json").is_file() and _readable(folder / "trainer_state.json"):
+            found = str(folder)
+        elif os.environ.get("RANK", "0") == "0":
+            shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _readable(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def save_final(trainer: Any, processor: Any, settings: Settings, base: str, out: Path) -> None:
+    """Writes the trained model and its processor to `<out>/final`; LoRA is merged into the base first."""
+    partial = out / f"{FINAL}.partial"
+    target = out / "adapter" if settings.lora.rank else partial
+    trainer.save_model(str(target))  # all processes: ZeRO-3 gathers the weights here
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        if settings.lora.rank:
+            from peft import PeftModel
+
+            whole = backbones.load_model(base, settings.machine.dtype, attention="sdpa")
+            PeftModel.from_pretrained(whole, str(target)).merge_and_unload().save_pretrained(partial)
+        processor.save_pretrained(partial)
+        shutil.rmtree(out / FINAL, ignore_errors=True)
+        partial.rename(out / FINAL)
+    trainer.accelerator.wait_for_everyone()
+
+
+def write_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
+    """Writes the trainer's log history to `<out>/curves.json`."""
+    (out / "curves.json").write_text(json.dumps(list(history), indent=1), encoding="utf-8")
+
+
+def write_done(out: Path, facts: dict[str, Any]) -> None:
+    """Marks the stage as finished; written last, and whole or not at all."""
+    partial = out / f"{DONE}.partial"
+    partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    partial.rename(out / DONE)
+
+
+def line_figure(path: Path, panels: Sequence[tuple[str, dict[str, tuple[list[float], list[float]]]]]) -> None:
+    """Draws panels side by side: each a title and its curves, name -> (steps, values)."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 3.6), squeeze=False)
+    for axis, (title, curves) in zip(axes[0], panels, strict=True):
+        for name, (steps, values) in curves.items():
+            axis.plot(steps, values, label=name)
+        axis.set(title=title, xlabel="step")
+        axis.grid(alpha=0.3)
+        if len(curves) > 1:
+            axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def curve(history: Sequence[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
+    """Steps and values of one logged number."""
+    points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+    return [float(step) for step, _ in points], [float(value) for _, value in points]
