@@ -10,7 +10,6 @@ import os
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator
 from typing import NamedTuple
 
 RECENT_NS = 2_000_000_000
@@ -82,44 +81,39 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def walk(folder: str, prefix: str, boundary: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    """Each folder at and below `folder` with its entries, as (`prefix` + its relative path, entries).
+def usable_files(top: str, name: str, boundary: str) -> dict[str, set[str]]:
+    """The names of the files in each folder at and below `top`, by `name` + the folder's path relative to it.
 
-    Folders behind symbolic links are entered only while their real place is below `boundary` and is not one of the
-    folders that led there, so the walk ends. Folders that cannot be listed are left out.
+    Only regular files whose real place is below `boundary` (a real path) count. Folders behind symbolic links are
+    entered while their real place is below it too and is none of the folders that led there, so that the walk ends;
+    folders that cannot be listed are left out, as are names with a backslash, which no POSIX path may hold here.
     """
-    yield from _walk(folder, prefix, boundary, ())
-
-
-def _walk(
-    folder: str, prefix: str, boundary: str, above: tuple[str, ...]
-) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(listing)
-    except OSError:
-        return
-    yield prefix, entries
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{prefix}/{entry.name}", boundary, above)
-        elif entry.is_symlink():
-            real = os.path.realpath(entry.path)
-            led_here = (*above, os.path.realpath(folder))
-            loops = any(inside(ancestor, real) for ancestor in led_here)
-            if os.path.isdir(real) and inside(real, boundary) and not loops:
-                yield from _walk(entry.path, f"{prefix}/{entry.name}", boundary, led_here)
-
-
-def files_below(folder: str, prefix: str, boundary: str) -> set[str]:
-    """The regular files below `folder` whose real place is in `boundary`, each as `prefix/<relative path>`."""
-    found: set[str] = set()
-    for relative, entries in walk(folder, prefix, boundary):
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False) or (
-                entry.is_symlink() and file_fault(entry.path, boundary, "image") is None
-            ):
-                found.add(f"{relative}/{entry.name}")
+    found: dict[str, set[str]] = {}
+    waiting: list[tuple[str, str, tuple[str, ...]]] = [(top, name, ())]
+    while waiting:
+        folder, relative, above = waiting.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError:
+            continue
+        names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+        others = () if len(names) == len(entries) else [entry for entry in entries if entry.name not in names]
+        for entry in others:
+            below = f"{relative}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, below, above))
+            elif entry.is_symlink():
+                real = os.path.realpath(entry.path)
+                led_here = (*above, os.path.realpath(folder))
+                loops = any(inside(ancestor, real) for ancestor in led_here)
+                if os.path.isdir(real) and inside(real, boundary) and not loops:
+                    waiting.append((entry.path, below, led_here))
+                elif file_fault(entry.path, boundary, "file") is None:
+                    names.add(entry.name)
+        if "\\" in "".join(names):
+            names = {name for name in names if "\\" not in name}
+        found[relative] = names
     return found
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,11 +22,9 @@ from expertad.sources.disk import Fault, difference, file_fault, fold, text_faul
 from expertad.taxonomy import CODE_TO_COARSE
 
 VIEWS = frozenset(("C1", "C2", "C3", "C4", "C5"))
-SPLITS = ("train", "test")
 _KEYS = ("category", "anomaly_class", "image_path", "mask_path")
+_LAYOUT = re.compile(r"(OK|NG/([A-Z0-9]+))/S([0-9]+)")
 _VIEW_IN_NAME = re.compile(r"_(C[1-5])(?=[_.])")
-_PART_NUMBER = re.compile(r"S[0-9]+")
-_FOLDER_CODE = re.compile(r"[A-Z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Place:
         base: folder of its images relative to the image root: the category's, or one below it.
         lead: what is put before each path of an entry to make it relative to the image root.
         image_root: real path of the image root, which no file may leave.
-        files: usable files on disk below `base`, relative to the image root.
+        files: names of the usable files in each folder at and below `base`, by the folder's path from the image root.
     """
 
     category: str
@@ -46,7 +45,7 @@ class Place:
     base: str
     lead: str
     image_root: str
-    files: set[str]
+    files: dict[str, set[str]]
 
     def near(self, path: str) -> str | None:
         """A file on disk whose path differs from this one in letter case or Unicode composition alone."""
@@ -54,39 +53,49 @@ class Place:
 
     @cached_property
     def _folded(self) -> dict[str, str]:
-        return {fold(path): path for path in self.files}
+        return {fold(path): path for path in self.paths()}
+
+    def paths(self) -> Iterator[str]:
+        """Every usable file below `base`, relative to the image root."""
+        return (f"{folder}/{name}" for folder, names in self.files.items() for name in names)
 
 
 class _PartFolder(NamedTuple):
-    """A folder that holds the views of one part, and how its file names should begin before the view."""
+    """A folder that holds the views of one part.
+
+    Args:
+        part_id: the part.
+        code: "OK" or the code of the folder it is filed under; no label.
+        heads: how its files' names begin before the view; both spellings occur in the release.
+        names: the usable files in it.
+    """
 
     part_id: str
     code: str
     heads: tuple[str, str]
+    names: Set[str]
 
 
 class _PartFolders(dict[str, _PartFolder]):
-    """Part folders by their path relative to the image root, each understood once; KeyError for any other folder."""
+    """Part folders by their path in entries, each understood once; KeyError for any other folder."""
 
     def __init__(self, place: Place) -> None:
         super().__init__()
-        self._category = place.category
+        self._place = place
         self._base = f"{place.base}/"
 
     def __missing__(self, folder: str) -> _PartFolder:
-        if not folder.startswith(self._base):
+        place = self._place
+        path = place.lead + folder
+        filed = _LAYOUT.fullmatch(path, len(self._base)) if path.startswith(self._base) else None
+        if filed is None:
             raise KeyError(folder)
-        match folder[len(self._base) :].split("/"):
-            case [code, number] if code == NORMAL_CLASS and _PART_NUMBER.fullmatch(number):
-                status = code
-            case ["NG", code, number] if _FOLDER_CODE.fullmatch(code) and _PART_NUMBER.fullmatch(number):
-                status = f"NG_{code}"
-            case _:
-                raise KeyError(folder)
-        tail = f"{number[1:]}_{status}"
-        # Both spellings occur in the release: one or two underscores after the category.
-        heads = (f"{self._category}_{tail}", f"{self._category}__{tail}")
-        found = self[folder] = _PartFolder(Part(self._category, status, number).part_id, code, heads)
+        status, code, number = filed.groups()
+        if code:
+            status = f"NG_{code}"
+        part = Part(place.category, status, f"S{number}")
+        heads = (f"{place.category}_{number}_{status}", f"{place.category}__{number}_{status}")
+        found = self[folder] = _PartFolder(part.part_id, code or status, heads, place.files.get(path, frozenset()))
         return found
 
 
@@ -114,25 +123,17 @@ class _Claim:
 def read_entries(document: dict[str, Any], place: Place) -> Inventory:
     """Every entry of a category's document, whose `train` and `test` are known to be lists, exactly once."""
     parts = _PartFolders(place)
-    taken: dict[str, tuple[Sample, str, int]] = {}
-    doubtful: list[tuple[str, int]] = []
-    for split in SPLITS:
-        for index, entry in enumerate(document[split]):
-            sample = _short_way(entry, place, parts)
-            if sample is None or sample.sample_id in taken:
-                doubtful.append((split, index))
-            else:
-                taken[sample.sample_id] = (sample, split, index)
+    entries = [*document["train"], *document["test"]]
+    taken: dict[str, Sample] = {}
+    doubtful: set[int] = set()
+    for number, entry in enumerate(entries):
+        sample = _short_way(entry, place, parts)
+        if sample is None or sample.sample_id in taken:
+            doubtful.add(number)
+        else:
+            taken[sample.sample_id] = sample
 
-    claims: defaultdict[str | None, list[_Claim]] = defaultdict(list)
-    for split, index in doubtful:
-        claim = _long_way(document[split][index], f"{place.json_name}, {split}[{index}]", place, parts)
-        claims[claim.sample_id].append(claim)
-        if claim.sample_id in taken:
-            _, split, index = taken.pop(claim.sample_id)
-            rival = _long_way(document[split][index], f"{place.json_name}, {split}[{index}]", place, parts)
-            claims[claim.sample_id].append(rival)
-
+    claims = _claims(entries, len(document["train"]), doubtful, taken, place, parts) if doubtful else {}
     late: list[Sample] = []
     unusable: list[Unusable] = []
     for result in _settled(claims, place.category):
@@ -140,53 +141,71 @@ def read_entries(document: dict[str, Any], place: Place) -> Inventory:
             late.append(result)
         else:
             unusable.append(result)
-    samples = [sample for sample, _, _ in taken.values()] + late
-    samples.sort(key=lambda sample: sample.sample_id)
-    unusable.sort(key=lambda entry: entry.sample_id)
+    samples = [*taken.values(), *late]
+    samples.sort(key=attrgetter("sample_id"))
+    unusable.sort(key=attrgetter("sample_id"))
     mentioned = {path for rivals in claims.values() for claim in rivals for path in claim.paths}
     return Inventory(place.category, samples, unusable, _notes(samples, late, mentioned, place))
+
+
+def _claims(
+    entries: list[Any], trained: int, doubtful: set[int], taken: dict[str, Sample], place: Place, parts: _PartFolders
+) -> dict[str | None, list[_Claim]]:
+    """The claims to each id that a doubtful entry is about; a sample among them is no longer in `taken`."""
+    sure = (number for number in range(len(entries)) if number not in doubtful)
+    holders = dict(zip(taken, sure, strict=True))
+    claims: defaultdict[str | None, list[_Claim]] = defaultdict(list)
+    waiting = sorted(doubtful)
+    for number in waiting:
+        split, index = ("train", number) if number < trained else ("test", number - trained)
+        claim = _long_way(entries[number], f"{place.json_name}, {split}[{index}]", place, parts)
+        claims[claim.sample_id].append(claim)
+        if claim.sample_id in taken:
+            del taken[claim.sample_id]
+            waiting.append(holders[claim.sample_id])
+    return claims
 
 
 def _short_way(entry: Any, place: Place, parts: _PartFolders) -> Sample | None:
     """The sample of an entry in which everything is as it should be; None for any that needs a closer look."""
     try:
         code, image, mask = entry["anomaly_class"], entry["image_path"], entry["mask_path"]
-        image = place.lead + image
-        if image not in place.files or "\\" in image or entry["category"] != place.category:
-            return None
         folder, _, name = image.rpartition("/")
-        part = parts[folder]
+        part_id, filed_as, heads, names = parts[folder]
         head, view, _ = name.rsplit("_", 2)
-        if view not in VIEWS or head not in part.heads:
+        if name not in names or view not in VIEWS or head not in heads or entry["category"] != place.category:
             return None
         stratum: Stratum
         if code == NORMAL_CLASS:
             if mask is not None:
                 return None
             coarse = None
-            stratum = "normal" if part.code == NORMAL_CLASS else "ng_view_ok"
+            stratum = "normal" if filed_as == NORMAL_CLASS else "ng_view_ok"
         else:
             coarse, stratum = CODE_TO_COARSE[code], "anomalous"
-            mask = place.lead + mask
-            if mask not in place.files or "\\" in mask or mask == image:
+            if mask != f"{image[:-4]}.png" or f"{name[:-4]}.png" not in names or mask == image:
                 return None
-    except (TypeError, KeyError, ValueError):
+            mask = place.lead + mask
+    except (TypeError, KeyError, ValueError, AttributeError):
         return None
-    return Sample(f"{part.part_id}/{view}", place.category, part.part_id, view, stratum, code, coarse, image, mask)
+    image = place.lead + image
+    return Sample(f"{part_id}/{view}", place.category, part_id, view, stratum, code, coarse, image, mask)
 
 
 def _long_way(entry: Any, where: str, place: Place, parts: _PartFolders) -> _Claim:
     """What the entry claims and, when it cannot have it, the first reason why."""
     content = _content(entry)
     fault = _shape_fault(entry, place.category)
-    stated = (entry.get("image_path"), entry.get("mask_path")) if isinstance(entry, dict) else (None, None)
-    paths = tuple(place.lead + path for path in stated if isinstance(path, str)) if isinstance(stated[0], str) else ()
-    spot = _spot(paths[0], parts) if paths else None
+    image, mask = (entry.get("image_path"), entry.get("mask_path")) if isinstance(entry, dict) else (None, None)
+    spot = None
+    paths: tuple[str, ...] = ()
+    if isinstance(image, str):
+        spot = _spot(image, parts)
+        paths = tuple(place.lead + path for path in (image, mask) if isinstance(path, str))
     sample_id = f"{spot[0].part_id}/{spot[1]}" if spot else None
     if fault is not None:
         return _Claim(sample_id, paths, None, content, where, fault)
-    truth = (entry["anomaly_class"], entry["mask_path"])
-    return _Claim(sample_id, paths, truth, content, where, _examined(entry, spot, place))
+    return _Claim(sample_id, paths, (entry["anomaly_class"], mask), content, where, _examined(entry, spot, place))
 
 
 def _examined(entry: dict[str, Any], spot: tuple[_PartFolder, str] | None, place: Place) -> Sample | Fault:
@@ -251,7 +270,7 @@ def _shape_fault(entry: Any, category: str) -> Fault | None:
 
 
 def _spot(image: str, parts: _PartFolders) -> tuple[_PartFolder, str] | None:
-    """The part by the folder and the view by the file name of an image; None when either cannot be read."""
+    """The part by the folder and the view by the file name of an entry's image; None when either cannot be read."""
     folder, _, name = image.rpartition("/")
     views = _VIEW_IN_NAME.findall(name)
     try:
@@ -262,8 +281,6 @@ def _spot(image: str, parts: _PartFolders) -> tuple[_PartFolder, str] | None:
 
 def _disk_fault(path: str, what: str, place: Place) -> Fault | None:
     """What is wrong with a file of this place, with the near miss that explains a missing one."""
-    if path in place.files:
-        return None
     fault = file_fault(f"{place.image_root}/{path}", place.image_root, what)
     if fault is None:
         return None
@@ -333,11 +350,16 @@ def _notes(samples: list[Sample], late: list[Sample], mentioned: set[str], place
         notes.append(f"{place.category} has no usable entry.")
     elif not any(sample.stratum == "normal" for sample in samples):
         notes.append(f"{place.category} has no usable normal image, so its samples have no reference.")
-    strays = place.files - {sample.image_path for sample in samples} - mentioned
-    strays -= {sample.mask_path for sample in samples if sample.mask_path}
+    # Without doubtful entries every image and every mask is a file of its own, so that counting is enough.
+    masks = sum(sample.mask_path is not None for sample in samples)
+    if mentioned or len(samples) + masks != sum(map(len, place.files.values())):
+        used = mentioned.union(map(attrgetter("image_path"), samples), map(attrgetter("mask_path"), samples))
+        strays = [path for path in place.paths() if path not in used]
+    else:
+        strays = []
     if strays:
         notes.append(f"{len(strays)} files of {place.category} have no entry in {place.json_name}: {few(strays)}.")
-    refiled = [s.image_path for s in samples if s.anomalous and f"/NG_{s.code}/" not in s.part_id]
+    refiled = [s.image_path for s in samples if s.code != NORMAL_CLASS and f"/NG_{s.code}/" not in s.part_id]
     if refiled:
         notes.append(
             f"{len(refiled)} images of {place.category} have another class than their folder; the class counts: "
