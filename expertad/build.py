@@ -104,16 +104,18 @@ class Result:
         ingested: what ingesting found.
         waiting: how many samples wait for a person.
         left: how many samples wait for a call that this run did not make.
+        reused: how many drafts were there when the run began.
     """
 
     accounting: Accounting
     selection: Selection
     plan: Plan
     outcomes: Mapping[str, Outcome]
-    held_out: tuple[tuple[Sample, ImageFile, Region | None], ...]
+    held_out: tuple[Case, ...]
     ingested: Ingested
     waiting: int
     left: int
+    reused: int
 
 
 class Build:
@@ -147,6 +149,38 @@ class Build:
             UserError: the source, a verdict file or the workspace cannot be used.
             AbortError: stopped early; `partial` is the result so far.
         """
+        found, samples, plan = self._begin()
+        error: AbortError | None = None
+        reused: int | None = None
+        with event_loop() as call:
+            while True:
+                known = self._load()
+                selection, outcomes = self._settle(plan, known)
+                held_out, unseen = self._held_out(plan, known)
+                if reused is None:
+                    reused = sum(outcome.draft is not None for outcome in outcomes.values())
+                if error is not None:
+                    break
+                try:
+                    if not self._work(each, selection, outcomes, plan, known, unseen, call):
+                        break
+                except AbortError as raised:
+                    error = raised
+            call(self.asker.aclose())
+        result = self._conclude(samples, plan, selection, outcomes, held_out, known, found, reused)
+        if error is not None:
+            raise Stopped(error, result) from error
+        return result
+
+    def survey(self) -> Result:
+        """Where the build stands, without doing any of what is left; new reviews and changed files count."""
+        found, samples, plan = self._begin()
+        known = self._load()
+        selection, outcomes = self._settle(plan, known)
+        held_out, _ = self._held_out(plan, known)
+        return self._conclude(samples, plan, selection, outcomes, held_out, known, found, 0)
+
+    def _begin(self) -> tuple[Ingested, list[Sample], Plan]:
         self._duplicates = self._recall_duplicates()
         found = ingest(self.source, self.ledger)
         samples = self.ledger.samples()
@@ -158,23 +192,7 @@ class Build:
             sc_grpo=self.settings.sc_grpo,
             held_out=self.settings.held_out,
         )
-        error: AbortError | None = None
-        with event_loop() as call:
-            while True:
-                known = self._load()
-                selection, outcomes = self._settle(plan, known)
-                held_out, unseen = self._held_out(plan, known)
-                if error is not None:
-                    break
-                try:
-                    if not self._work(each, selection, outcomes, plan, known, unseen, call):
-                        break
-                except AbortError as raised:
-                    error = raised
-        result = self._conclude(samples, plan, selection, outcomes, held_out, known, found)
-        if error is not None:
-            raise Stopped(error, result) from error
-        return result
+        return found, samples, plan
 
     def _work(
         self,
@@ -183,12 +201,12 @@ class Build:
         outcomes: Mapping[str, Outcome],
         plan: Plan,
         known: Known,
-        unseen: Sequence[Sight],
+        unseen: Sequence[tuple[Path, Path | None]],
         call: Call,
     ) -> bool:
         """Run the next stage that something waits for; False when nothing does, or when it was all tried in this run."""
         todo: dict[Stage, list[Outcome]] = defaultdict(list)
-        sights: list[tuple[Path, Path | None]] = [(sight.photo, sight.mask) for sight in unseen]
+        sights = list(unseen)
         for place in select.TRAINED:
             for sample in selection.selected[place]:
                 outcome = outcomes[sample.sample_id]
@@ -421,22 +439,17 @@ class Build:
                 break
         return sights
 
-    def _held_out(
-        self, plan: Plan, known: Known
-    ) -> tuple[tuple[tuple[Sample, ImageFile, Region | None], ...], list[Sight]]:
-        """Held-out samples with their truth, and those whose files have to be looked at first."""
-        root = self.source.image_root
-        ready: list[tuple[Sample, ImageFile, Region | None]] = []
-        unseen: list[Sight] = []
+    def _held_out(self, plan: Plan, known: Known) -> tuple[tuple[Case, ...], list[tuple[Path, Path | None]]]:
+        """Held-out cases with their truth, and the files that have to be looked at first."""
+        ready: list[Case] = []
+        sights: list[tuple[Path, Path | None]] = []
         for sample in plan.held_out:
-            mask = root / sample.mask_path if sample.mask_path else None
-            query = self._file(root, sample.image_path, known)
-            region = self._region(mask, query, known) if mask and isinstance(query, ImageFile) else None
-            if query is None or (mask is not None and region is None and not isinstance(query, str)):
-                unseen.append(Sight(root / sample.image_path, mask))
-            elif isinstance(query, ImageFile) and not isinstance(region, str):
-                ready.append((sample, query, region))
-        return tuple(ready), unseen
+            case = self._case(sample, plan, known)
+            if isinstance(case, Case):
+                ready.append(replace(case, shot=0))
+            elif case.todo == "locate":
+                sights += self._sights(sample, plan, known)
+        return tuple(ready), sights
 
     # -- texts that repeat one another
 
@@ -490,9 +503,10 @@ class Build:
         plan: Plan,
         selection: Selection,
         outcomes: Mapping[str, Outcome],
-        held_out: tuple[tuple[Sample, ImageFile, Region | None], ...],
+        held_out: tuple[Case, ...],
         known: Known,
         found: Ingested,
+        reused: int,
     ) -> Result:
         chosen = {sample.sample_id for place in select.TRAINED for sample in selection.selected[place]}
         standings = self._standings(samples, plan, outcomes, chosen, known)
@@ -516,6 +530,7 @@ class Build:
             ingested=found,
             waiting=waiting,
             left=len(pending) - waiting,
+            reused=reused,
         )
 
     def _write_pending(self, pending: Sequence[Outcome]) -> None:

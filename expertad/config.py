@@ -20,8 +20,20 @@ from expertad.errors import ConfigError
 
 CONFIG_NAME = "expertad.toml"
 
-TEACHER_SETTINGS = ("teacher",)
-"""The settings that say who teaches, and how."""
+TEACHER_SETTINGS = (
+    "teacher",
+    "model",
+    "region",
+    "base_url",
+    "key_env",
+    "key_file",
+    "rpm",
+    "tpm",
+    "at_once",
+    "budget",
+    "prompts",
+)
+"""The settings that say who teaches, and how; `parameters`, `prices`, `thinking` and `json_mode` stand in the file alone."""
 
 SourceName = Literal["drawn", "real-iad", "folder"]
 TeacherName = Literal["grounded", "openai", "dashscope"]
@@ -56,6 +68,23 @@ class Settings(BaseSettings):
     seed: int = Field(0, description="Seed of every choice.")
 
     teacher: TeacherName = Field("grounded", description="Who writes the descriptions and the reasoning.")
+    model: str | None = Field(None, description="The teacher's model; a remote teacher needs one named.")
+    region: Literal["cn", "intl", "us"] | None = Field(None, description="Which of DashScope's regions.")
+    base_url: str | None = Field(None, description="Another server, such as http://localhost:8000/v1 for vLLM.")
+    key_env: str | None = Field(None, description="Environment variable that holds the API key.")
+    key_file: Path | None = Field(None, description="File that holds the API key.")
+    rpm: float | None = Field(None, gt=0, description="Requests a minute that the account allows.")
+    tpm: float | None = Field(None, gt=0, description="Tokens a minute that the account allows, input and output.")
+    at_once: int = Field(64, ge=1, le=1024, description="Requests under way at a time.")
+    budget: float | None = Field(None, ge=0, description="The most to spend on the teacher in this workspace.")
+    prompts: Path | None = Field(None, description="Folder with prompts of your own.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Sampling parameters, over the defaults.")
+    prices: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="model -> {input, output, currency}, per million tokens."
+    )
+    thinking: bool = Field(False, description="Whether the model may think before it writes.")
+    json_mode: bool = Field(True, description="Whether the server is asked for JSON.")
+
     review: ReviewMode | None = Field(
         None, description="Who decides: auto (the checks), or people. Not set: auto for the grounded teacher, else file."
     )
@@ -64,7 +93,7 @@ class Settings(BaseSettings):
     workers: int = Field(0, ge=0, description="Threads for images; 0 takes one for each core.")
     chunk: int = Field(128, ge=1, le=4096, description="Samples handed to one task.")
 
-    @field_validator("root", "workspace", "mapping", mode="after")
+    @field_validator("root", "workspace", "mapping", "key_file", "prompts", mode="after")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser()

@@ -544,6 +544,16 @@ class Ledger:
                 found.setdefault(values["sample_id"], []).append(Verdict(**values))
         return found
 
+    def annotators(self) -> list[str]:
+        """Everybody who gave a verdict, in the order of their first."""
+        query = (
+            sa.select(_verdicts.c.annotator)
+            .group_by(_verdicts.c.annotator)
+            .order_by(sa.func.min(_verdicts.c.number))
+        )
+        with self._begin() as connection:
+            return list(connection.execute(query).scalars())
+
     # -- states
 
     def standings(self) -> dict[str, Standing]:

@@ -66,7 +66,7 @@ class Progress:
 
     def _speak(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if total == 0 or (done < total and now - self._spoken.get(stage, -QUIET_SECONDS) < QUIET_SECONDS):
+        if total == 0 or (done < total and now - self._spoken.setdefault(stage, now) < QUIET_SECONDS):
             return
         self._spoken[stage] = now
         self.say(f"{stage}: {done} of {total}" + (f"  {self.note}" if self.note else ""))

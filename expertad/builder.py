@@ -1,0 +1,376 @@
+"""One whole run from settings: open everything, build, publish what is decided, report, and say how it went."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+import orjson
+
+from expertad import config
+from expertad.build import Build, Each, Outcome, Result, Stopped, in_process
+from expertad.card import PublishInfo, ReviewStats
+from expertad.config import Settings
+from expertad.errors import AbortError, ExpertADError
+from expertad.integrate import held_out as held_out_record
+from expertad.integrate import integrate
+from expertad.ledger import SELECTED_STATES, Accounting, Ledger
+from expertad.locate import workers
+from expertad.progress import Progress
+from expertad.publish import Published, publish
+from expertad.record import Config, Record
+from expertad.report import write_report
+from expertad.review import revision
+from expertad.sources import open_source
+from expertad.teachers.asking import Counts, Limits
+from expertad.teachers.registry import TeacherSettings, make_asker
+from expertad.variant import Variant
+from expertad.workspace import explained, hold, open_ledger
+
+DATASET = "dataset"
+REPORT = "report.html"
+
+
+class Shown(Protocol):
+    """Who shows progress and lines to the builder."""
+
+    note: str
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Progress of a stage."""
+
+    def say(self, line: str) -> None:
+        """A line of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended.
+
+    Args:
+        accounting: every sample counted once.
+        published: rows by config.
+        dataset: folder of the data set; None when nothing was published.
+        report: the report's file; None when none was written.
+        teacher: calls, cached, input_tokens, output_tokens, cost, currency.
+        waiting: samples that wait for a person.
+        left: samples that wait for a call.
+        notes: what the builder should know.
+        aborted: why the run stopped early; None when it did not.
+    """
+
+    accounting: Accounting
+    published: Mapping[str, int]
+    dataset: Path | None
+    report: Path | None
+    teacher: Mapping[str, Any]
+    waiting: int
+    left: int
+    notes: tuple[str, ...]
+    aborted: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ends `expertad build --json`."""
+        return {
+            **asdict(self.accounting),
+            **{name: self.published.get(name, 0) for name in ("pa_sft", "sc_grpo", "held_out")},
+            "dataset": None if self.dataset is None else str(self.dataset),
+            "report": None if self.report is None else str(self.report),
+            "teacher": dict(self.teacher),
+            "waiting": self.waiting,
+            "left": self.left,
+            "notes": list(self.notes),
+            "error": self.aborted,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """What a person reads at the end."""
+        yield from self.notes
+        count = self.accounting
+        yield (
+            f"ingested {count.ingested} = selected {count.selected} + unselected {count.unselected} "
+            f"+ unusable {count.unusable}"
+        )
+        yield (
+            f"selected {count.selected} = published {count.published} + rejected {count.rejected} "
+            f"+ quarantined {count.quarantined} + pending {count.pending}"
+        )
+        money = f", {self.teacher['cost']:.4f} {self.teacher['currency']}" if self.teacher["currency"] else ""
+        yield f"teacher: {self.teacher['calls']} calls, {self.teacher['cached']} answers from the ledger{money}"
+        if self.waiting:
+            yield f"{self.waiting} samples wait for a person"
+        if self.left:
+            yield f"{self.left} samples wait for the teacher; run again to go on"
+        if self.dataset is not None:
+            rows = ", ".join(f"{name} {number}" for name, number in self.published.items())
+            yield f"data set: {self.dataset} ({rows})"
+        if self.report is not None:
+            yield f"report: {self.report}"
+
+
+@contextmanager
+def opened(settings: Settings, shown: Shown) -> Iterator[Build]:
+    """Everything a build needs, held and opened, and closed at the end."""
+    with hold(settings.workspace), open_ledger(settings) as ledger:
+        source = open_source(settings, lambda done, total: shown("draw", done, total))
+        asker = make_asker(settings.teacher, teacher_settings(settings), ledger, spent=_spent(ledger))
+        yield Build(settings, ledger, source, asker, shown)
+
+
+def teacher_settings(settings: Settings) -> TeacherSettings:
+    """What the settings say about the teacher."""
+    return TeacherSettings(
+        model=settings.model,
+        region=settings.region,
+        base_url=settings.base_url,
+        key_env=settings.key_env,
+        key_file=settings.key_file,
+        parameters=settings.parameters,
+        thinking=settings.thinking,
+        json_mode=settings.json_mode,
+        rpm=settings.rpm,
+        tpm=settings.tpm,
+        budget=settings.budget,
+        prices=settings.prices,
+        prompts=settings.prompts,
+        limits=Limits(at_once=settings.at_once),
+        threads=workers(settings.workers),
+    )
+
+
+def _spent(ledger: Ledger) -> float:
+    return sum(totals["cost"] for totals in ledger.spent().values())
+
+
+def run(settings: Settings, shown: Shown, each: Each | None = None) -> Summary:
+    """Build, publish and report.
+
+    Args:
+        settings: in force.
+        shown: hears about progress.
+        each: how stages run over chunks; in this process when None.
+
+    Raises:
+        UserError: nothing could be done. An abort is no error here: it is in the summary.
+    """
+    with opened(settings, shown) as build:
+        aborted = None
+        try:
+            result = build.run(each or in_process(4))
+        except Stopped as stopped:
+            result, aborted = stopped.result, str(stopped)
+        tables = integrated(build, result)
+        shown("publish", 0, 1)
+        published = _publish(build, result, tables, Variant(), settings.workspace / DATASET)
+        shown("publish", 1, 1)
+        report = write_report(build, result, settings.workspace / REPORT)
+        return _summary(build, result, published, report, aborted)
+
+
+def integrated(build: Build, result: Result) -> dict[Config, list[Record]]:
+    """Stage 8: the records of everything that passed its review, and of what is held out."""
+    source = {"source": build.source.name}
+    people = _people(build.ledger)
+    tables: dict[Config, list[Record]] = {"pa_sft": [], "sc_grpo": [], "held_out": []}
+    for place, samples in result.selection.selected.items():
+        for sample in samples:
+            outcome = result.outcomes[sample.sample_id]
+            if outcome.state == "published":
+                tables[place].append(_record(outcome, source, people))  # type: ignore[index]
+    tables["held_out"] = [held_out_record(case, provenance=source) for case in result.held_out]
+    return tables
+
+
+def _record(outcome: Outcome, source: Mapping[str, str], people: Mapping[str, Sequence[str]]) -> Record:
+    if outcome.case is None or outcome.draft is None or outcome.ruling is None:
+        raise AssertionError("what may be published has a case, a draft and a ruling")
+    reviewers = people.get(outcome.case.sample.sample_id, ()) if outcome.ruling.reviewed == "human" else ()
+    return integrate(
+        outcome.case,
+        outcome.draft,
+        outcome.ruling.verdict,
+        reviewed=outcome.ruling.reviewed,
+        revision=revision(outcome.case, outcome.draft),
+        provenance={**source, "annotators": " ".join(reviewers)},
+    )
+
+
+def _people(ledger: Ledger) -> dict[str, list[str]]:
+    """Pseudonyms of those who decided about each sample.
+
+    People are numbered by their first verdict in this ledger: stable, the same for the same verdicts, and nothing that a
+    name could be guessed from.
+    """
+    numbers = {name: f"annotator-{number}" for number, name in enumerate(ledger.annotators(), start=1)}
+    return {
+        sample_id: sorted({numbers[verdict.annotator] for verdict in verdicts})
+        for sample_id, verdicts in ledger.verdicts().items()
+    }
+
+
+def _publish(
+    build: Build, result: Result, tables: Mapping[Config, Sequence[Record]], variant: Variant, out: Path
+) -> Published:
+    return publish(
+        tables,
+        out,
+        publish_info(build, result),
+        variant=variant,
+        with_images=build.settings.with_images,
+        image_root=build.source.image_root,
+    )
+
+
+def publish_info(build: Build, result: Result) -> PublishInfo:
+    """What the card says beside the rows; nothing in it depends on time, machine or way."""
+    settings = build.settings
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for standing in build.ledger.standings().values():
+        reasons[standing.state][_short(standing.reason)] += 1
+    accounting = {name: count for name, count in asdict(result.accounting).items()}
+    return PublishInfo(
+        source=build.source.name,
+        source_title=build.source.title,
+        source_licence=build.source.licence,
+        seed=settings.seed,
+        grid=settings.grid,
+        image_root=build.source.image_root.name,
+        asked=dict(build.sizes),
+        held_out=settings.held_out,
+        one_shot=settings.one_shot,
+        accounting=accounting,
+        reasons={state: dict(sorted(counts.items())) for state, counts in sorted(reasons.items())},
+        review=_review_stats(result),
+        notes=result.selection.notes,
+    )
+
+
+def _short(reason: str) -> str:
+    """The part of a reason that many samples share: what stands before the first colon or bracket."""
+    return reason.split(":")[0].split(" (")[0]
+
+
+def _review_stats(result: Result) -> ReviewStats | None:
+    verdicts = [
+        outcome.ruling.verdict
+        for outcome in result.outcomes.values()
+        if outcome.ruling is not None and outcome.ruling.verdict is not None and outcome.state != "pending"
+    ]
+    if not verdicts:
+        return None
+    decisions = Counter(verdict.decision for verdict in verdicts)
+    return ReviewStats(
+        accepted=decisions["accept"],
+        edited=decisions["edit"],
+        rejected=decisions["reject"],
+        annotators=len({verdict.annotator for verdict in verdicts}),
+        reasons=dict(sorted(Counter(reason for verdict in verdicts for reason in verdict.reasons).items())),
+    )
+
+
+def _summary(build: Build, result: Result, published: Published, report: Path, aborted: str | None) -> Summary:
+    found = result.ingested
+    notes = [f"category {name} could not be read: {why}" for name, why in found.problems.items()]
+    notes += found.notes + result.selection.notes
+    return Summary(
+        accounting=result.accounting,
+        published={str(name): count for name, count in published.counts.items()},
+        dataset=published.path,
+        report=report,
+        teacher=teacher_counts(build.asker.counts, result.reused),
+        waiting=result.waiting,
+        left=result.left,
+        notes=tuple(notes),
+        aborted=aborted,
+    )
+
+
+def teacher_counts(counts: Counts, reused: int) -> dict[str, Any]:
+    """What the teacher did in this run; `reused` drafts were answered by two calls of earlier runs each."""
+    return {
+        "calls": counts.calls,
+        "cached": counts.cached + 2 * reused,
+        "input_tokens": counts.input_tokens,
+        "output_tokens": counts.output_tokens,
+        "cost": round(counts.cost, 6),
+        "currency": counts.currency,
+    }
+
+
+# -- from the shell
+
+
+def run_from_shell(flags: Mapping[str, Any], config_file: Path | None, as_json: bool) -> int:
+    """`expertad build`: run, print, and return the exit code. With JSON, its object is the last line whatever happens."""
+    settings: Settings | None = None
+    code, payload = 0, _empty()
+    try:
+        settings = config.load(dict(flags), config_file)
+        with Progress() as progress:
+            summary = run(settings, progress)
+        for line in summary.lines():
+            click.echo(line, err=as_json)
+        payload = summary.to_json()
+        if summary.aborted is not None:
+            click.echo(f"expertad: {summary.aborted}", err=True)
+            code = AbortError.exit_code
+    except KeyboardInterrupt:
+        click.echo("expertad: interrupted; what is done is kept, run the same command to go on", err=True)
+        code, payload = 130, _last(settings, "interrupted")
+    except (ExpertADError, OSError) as raised:
+        error = raised if isinstance(raised, ExpertADError) else explained(raised, Path())
+        click.echo(f"expertad: {error}", err=True)
+        code, payload = error.exit_code, _last(settings, str(error))
+    except Exception as bug:  # a caller that reads the last line gets it even then
+        traceback.print_exc()
+        code, payload = 1, _last(settings, f"{type(bug).__name__}: {bug}")
+    if as_json:
+        click.echo(orjson.dumps(payload).decode())
+    return code
+
+
+def _empty() -> dict[str, Any]:
+    accounting = Accounting(*([0] * (4 + len(SELECTED_STATES))))
+    return Summary(accounting, {}, None, None, teacher_counts(Counts(), 0), 0, 0, ()).to_json()
+
+
+def _last(settings: Settings | None, error: str) -> dict[str, Any]:
+    """The object of a run that did not come to its end: the ledger's last accounting, if there is one to read."""
+    payload = _empty()
+    if settings is not None:
+        try:
+            with open_ledger(settings, create=False) as ledger:
+                payload |= asdict(ledger.accounting())
+        except (ExpertADError, OSError):
+            pass  # the first error is the one to tell
+    return payload | {"error": error}
+
+
+def write_report_only(settings: Settings) -> Path:
+    """`expertad report`: the report of what the ledger holds now."""
+    with Progress() as progress, opened(settings, progress) as build:
+        result = build.survey()
+        return write_report(build, result, settings.workspace / REPORT)
+
+
+def publish_only(
+    settings: Settings, variant_name: str, out: Path | None, repo_id: str | None, *, dry_run: bool, private: bool
+) -> Iterator[str]:
+    """`expertad publish`: what is decided now, whole or as a variant, and up to the hub if asked; yields what happened."""
+    variant = Variant.parse(variant_name)
+    with Progress() as progress, opened(settings, progress) as build:
+        result = build.survey()
+        target = out or variant.folder(settings.workspace / DATASET)
+        published = _publish(build, result, integrated(build, result), variant, target)
+    rows = ", ".join(f"{name} {count}" for name, count in published.counts.items())
+    yield f"{published.path}: {rows}" + ("" if published.changed else " (unchanged)")
+    if repo_id is not None:
+        from expertad.hub import push_to_hub
+
+        yield from push_to_hub(published.path, repo_id, dry_run=dry_run, private=private)

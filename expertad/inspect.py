@@ -1,0 +1,79 @@
+"""Looking into a workspace without building: accounting, one sample's story, and what is to be asked again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import click
+import orjson
+
+from expertad.config import Settings
+from expertad.errors import UserError
+from expertad.ledger import Ledger
+from expertad.workspace import hold, open_ledger
+
+MOST_REASONS = 5
+
+
+def print_status(settings: Settings, as_json: bool) -> int:
+    """The accounting, with the commonest reasons of each state, what waits, and what was spent."""
+    with open_ledger(settings, create=False) as ledger:
+        accounting = ledger.accounting()
+        accounting.check()
+        reasons = _reasons(ledger)
+        spent = ledger.spent()
+        problems = {name: why for name, (_, why, _) in ledger.categories().items() if why}
+    if as_json:
+        money = [dict(zip(("model", "stage", "currency"), key, strict=True)) | total for key, total in spent.items()]
+        payload = asdict(accounting) | {"reasons": reasons, "spent": money, "categories_not_read": problems}
+        click.echo(orjson.dumps(payload).decode())
+        return 0
+    for state, count in asdict(accounting).items():
+        click.echo(f"{state:>12}  {count}")
+        for reason, number in list(reasons.get(state, {}).items())[:MOST_REASONS]:
+            click.echo(f"{'':>14}{number:>7}  {reason}")
+    for (model, stage, currency), total in spent.items():
+        cost = f", {total['cost']:.4f} {currency}" if currency else ""
+        click.echo(f"{stage} by {model}: {total['calls']:.0f} calls, {total['input_tokens']:.0f} tokens in, "
+                   f"{total['output_tokens']:.0f} out{cost}")
+    for name, why in problems.items():
+        click.echo(f"category {name} could not be read: {why}")
+    return 0
+
+
+def _reasons(ledger: Ledger) -> dict[str, dict[str, int]]:
+    """Per state, how many samples give which reason, commonest first; long reasons are told by their beginning."""
+    counts: dict[str, Counter[str]] = {}
+    for standing in ledger.standings().values():
+        counts.setdefault(standing.state, Counter())[shared(standing.reason)] += 1
+    return {state: dict(found.most_common()) for state, found in sorted(counts.items())}
+
+
+def shared(reason: str) -> str:
+    """The part of a reason that many samples have in common: what stands before the first colon or bracket."""
+    return reason.split(":")[0].split(" (")[0]
+
+
+def print_sample(settings: Settings, sample_id: str, as_json: bool) -> int:
+    """All that is known about one sample: where it stands, every call about it, and every verdict on it."""
+    with open_ledger(settings, create=False) as ledger:
+        standing = ledger.standings().get(sample_id)
+        if standing is None:
+            raise UserError(f"there is no sample {sample_id!r} in {settings.workspace}; ids are in report.html")
+        calls = [asdict(call) for call in ledger.calls(sample_id)]
+        verdicts = [asdict(verdict) for verdict in ledger.verdicts().get(sample_id, ())]
+    payload = {"sample_id": sample_id, **asdict(standing), "calls": calls, "verdicts": verdicts}
+    option = 0 if as_json else orjson.OPT_INDENT_2
+    click.echo(orjson.dumps(payload, option=option).decode())
+    return 0
+
+
+def release(settings: Settings, sample_ids: Sequence[str]) -> Iterator[str]:
+    """Let quarantined samples be asked again; yields what was done."""
+    with hold(settings.workspace), open_ledger(settings, create=False) as ledger:
+        released = ledger.release(sample_ids or None)
+    for missing in sorted(set(sample_ids) - set(released)):
+        yield f"{missing} is not quarantined"
+    yield f"{len(released)} samples will be asked again by the next `expertad build`"
