@@ -1,0 +1,60 @@
+"""Does the text reason in the paper's three layers, or only assert?
+
+Cues are lexical, so a miss asks a person and never rejects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from expertad import grid
+from expertad.checks.finding import Finding
+from expertad.checks.reading import Reading
+from expertad.sample import Case, Draft
+
+_PERCEPTION = re.compile(
+    r"\b(?:observ\w+|inspect\w+|examin\w+|scan\w*|look\w*|view\w*|near|spots?|see|seen|notic\w+|"
+    r"visible|visual\w*|appear\w*|shows?|region|area|"
+    r"across|along|throughout|overall|surface|edges?|corners?|sides?|center|centre|display\w*|focus\w*|survey\w*)\b"
+)
+_KNOWLEDGE = re.compile(
+    r"\b(?:standards?|expected|expectations?|typical\w*|normal\w*|should|supposed|intended|design\w*|"
+    r"uniform\w*|consisten\w+|"
+    r"inconsisten\w+|textur\w+|smooth\w*|rough\w*|contours?|colou?r\w*|shapes?|structur\w+|finish|"
+    r"gloss\w*|symmetr\w+|specifi\w+|"
+    r"toleranc\w+|deviat\w+|irregular\w*|manufactur\w+|unlike|instead|rather than|compared|"
+    r"contrast\w*|material|coating|norms?|"
+    r"regular\w*|align\w*|geometr\w+|profile|continu\w+|interrupt\w+|wear|process\w*|handling|quality|"
+    r"requirements?|properly|well-\w+)\b"
+)
+_DECISION = re.compile(
+    r"\b(?:therefore|thus|hence|conclu\w+|consequently|accordingly|overall|so|indicat\w+|confirm\w*|"
+    r"constitut\w+|classif\w+|"
+    r"represent\w*|qualif\w+|judg\w+|deem\w*|consider\w*|verdict|decision|means|meets?|conform\w*|"
+    r"compl(?:y|ies)|(?:un)?accept\w*|makes|reject\w*|"
+    r"defect\w*|anomal\w+|abnormal\w*|flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|"
+    r"compromis\w*|impair\w*|passes|adheres?)\b"
+)
+# The decision closes the text: its cue has to stand in the last part.
+_DECISION_PART = 0.5
+
+
+def check_layers(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
+    """Spatial perception, knowledge-driven analysis and decision each leave a trace."""
+    low = think.low
+    if not low.strip():
+        return
+    n = case.region.grid if case.region else 3
+    if not _PERCEPTION.search(low) and not grid.mentions(think.text, n):
+        yield Finding("layers", "person", "no trace of spatial perception: it never says that or where it looked")
+    if not _KNOWLEDGE.search(low):
+        yield Finding(
+            "layers",
+            "person",
+            "no trace of knowledge-driven analysis: nothing is held against what the product should be",
+        )
+    if not _DECISION.search(low, int(len(low) * (1 - _DECISION_PART))):
+        yield Finding(
+            "layers", "person", "no trace of a decision: its later half never says what follows from the observation"
+        )
