@@ -13,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertad.errors import MaskError
+from expertad.phrases import Mention, mentions, phrase_to_cells
 from expertad.sample import Region
 
-GRIDS = (1, 2, 3, 4, 5)
+__all__ = [
+    "Mention",
+    "cell_name",
+    "cell_names",
+    "largest_channel",
+    "locate",
+    "mentions",
+    "name_to_cell",
+    "phrase_to_cells",
+]
 
 _NAMES: dict[int, tuple[str, ...]] = {
     1: ("center",),
