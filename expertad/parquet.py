@@ -124,7 +124,7 @@ def write_shards(
     with ThreadPoolExecutor(max_workers=1) as pool:
         pending: Future[None] | None = None
         try:
-            for group in _groups(rows, schema, group_bytes):
+            for group in _groups(rows, schema, min(group_bytes, shard_bytes)):
                 if pending is not None:
                     pending.result()
                 if writer is not None and written >= shard_bytes:
