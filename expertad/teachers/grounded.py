@@ -2,8 +2,8 @@
 
 It serves the demonstration, where it stands in for a vision-language model, and experiments, as the control that knows
 the labels and what can be computed from the pixels, and nothing else. Both stages are pure functions of the files'
-bytes, the case's truth and MODEL; wordings are chosen by a hash of sample id and image, so texts differ between samples and
-never between runs.
+bytes, the case's truth and MODEL; wordings are chosen by a hash of sample id and image, so texts differ between samples
+and never between runs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from expertad.sample import Case
-from expertad.teachers.grounding.finetypes import Rule, fine_rule
 from expertad.teachers.grounding.facts import Facts
+from expertad.teachers.grounding.finetypes import Rule, fine_rule
 from expertad.teachers.grounding.measure import measure
 from expertad.teachers.grounding.prose import description as write_description
 from expertad.teachers.grounding.prose import reasoning

@@ -12,7 +12,16 @@ from expertad.sample import Region
 from expertad.teachers.grounding.colors import tint_word
 from expertad.teachers.grounding.facts import Defect
 from expertad.teachers.grounding.finetypes import Rule
-from expertad.teachers.grounding.words import Voice, count_word, direction_word, percent, plural, size_word, times
+from expertad.teachers.grounding.words import (
+    Voice,
+    count_word,
+    direction_word,
+    percent,
+    plural,
+    points,
+    size_word,
+    times,
+)
 
 UNCOUNTABLE = frozenset(
     {
@@ -109,25 +118,36 @@ def amount(about: Subject, voice: Voice) -> str:
 def coverage(about: Subject, voice: Voice) -> str:
     """Share of the frame, as a clause to follow the amount."""
     share = percent(about.region.area)
-    opening = "[covering|taking up|occupying]" if share.startswith("less") else "[covering|taking up|occupying|about|roughly]"
+    opening = (
+        "[covering|taking up|occupying]" if share.startswith("less") else "[covering|taking up|occupying|about|roughly]"
+    )
     return about.say(voice, opening + " {share} of the [frame|image area|field of view]", share=share)
 
 
 def form(about: Subject, voice: Voice) -> str:
     """Shape of the largest piece: elongation and course, or compactness."""
     defect = about.defect
-    facts = {"ratio": times(defect.aspect), "direction": direction_word(defect.angle), "span": percent(defect.length)}
+    ratio = times(defect.aspect)
+    about_ratio = ratio if ratio.startswith("more") else f"about {ratio}"
+    facts = {
+        "ratio": ratio,
+        "about": about_ratio,
+        "direction": direction_word(defect.angle),
+        "span": percent(defect.length),
+    }
     if defect.elongated:
         course = (
-            "[straight|without a bend]" if defect.bow < 0.025 else "[nearly straight|only faintly bowed]"
-            if defect.straight else "[curved|bowed|bent along its course]"
+            "[straight|without a bend]"
+            if defect.bow < 0.025
+            else "[nearly straight|only faintly bowed]"
+            if defect.straight
+            else "[curved|bowed|arched]"
         )
         return about.say(
             voice,
-            "[{largest} is about {ratio} times as long as wide, " + course + " and [roughly |]{direction}"
-            "|[the course is|in form {largest} is] {direction} and " + course + ", with a length of some {ratio} widths"
-            "|{direction} and " + course + ", {largest} [reaches|attains] a length of about {ratio} times "
-            "[the|that of the] width".replace("[the|that of the] width", "its width") + "]",
+            "[{largest} is {about} times as long as wide, " + course + " and [roughly |]{direction}"
+            "|[the course is|in form {largest} is] {direction} and " + course + ", with a length of {about} widths"
+            "|{direction} and " + course + ", {largest} [reaches|attains] a length of {about} times its width]",
             **facts,
         )
     if defect.round:
@@ -153,7 +173,8 @@ def form(about: Subject, voice: Voice) -> str:
         )
     return about.say(
         voice,
-        "[{largest} is [compact|blocky] [rather than|and not] drawn out|the form is compact, [without a preferred direction|"
+        "[{largest} is [compact|blocky] [rather than|and not] drawn out|the form is compact, [without a preferred "
+        "direction|"
         "about as long as wide]]",
         **facts,
     )
@@ -166,9 +187,11 @@ def tone(about: Subject, voice: Voice) -> str:
     if defect.mixed:
         return about.say(
             voice,
-            "[light and dark [lie side by side|alternate] inside {them}: about {dark} of {its} pixels are clearly darker "
+            "[light and dark [lie side by side|alternate] inside {them}: about {dark} of {its} pixels are clearly "
+            "darker "
             "and {light} clearly lighter than the surface around"
-            "|inside {them}, tones [split|divide] into darker ({dark}) and lighter ({light}) parts than the adjoining surface]",
+            "|inside {them}, tones [split|divide] into darker ({dark}) and lighter ({light}) parts than the adjoining "
+            "surface]",
             dark=percent(defect.dark_share),
             light=percent(defect.light_share),
         )
@@ -203,12 +226,12 @@ def tone(about: Subject, voice: Voice) -> str:
         "|[against|relative to] the [adjoining|neighbouring|surrounding] surface {it} [appear{s}|look{s}|come{s} out] "
         "{degree} {change}{tail}[, with {share} of its brightness|]"
         "|{its} tone is {degree} {change}{tail} than that of the [adjoining|neighbouring] surface, by about "
-        "{points} lightness points]",
+        "{points} of lightness]",
         degree=degree,
         change=change,
         tail=tail,
         share=share,
-        points=f"{strength:.0f}",
+        points=points(strength),
     )
 
 
@@ -245,7 +268,7 @@ def texture(about: Subject, voice: Voice) -> str | None:
         return about.say(
             voice,
             "[the surface [is|turns] rougher there, with {ratio} times the local tone variation of the surroundings"
-            "|{its} texture is [rougher|more broken] than [nearby|the adjoining finish]]",
+            "|{its} texture is [rougher|coarser] than [nearby|the adjoining finish]]",
             ratio=f"{defect.roughness:.1f}",
         )
     if defect.roughness <= 0.7:
@@ -295,7 +318,8 @@ def caveat(about: Subject, voice: Voice) -> str | None:
         return None
     return about.say(
         voice,
-        "[the surface around varies too, with a standard deviation of {noise} lightness points|[tone around {them} is "
+        "[the surface around varies too, with a standard deviation of {noise} points of lightness|[tone around {them} "
+        "is "
         "uneven as well|the surroundings are themselves uneven in tone]]",
         noise=f"{defect.noise:.0f}",
     )
@@ -308,111 +332,15 @@ def reference_there(about: Subject, voice: Voice) -> str | None:
         return None
     return about.say(
         voice,
-        "[at the same place, the reference image [has|shows] no such tone step ({there} lightness points there, {step} here)"
-        "|the reference image runs on [evenly|almost evenly] at this very place, its tone step being {there} lightness points "
-        "[against|where the query has] {step}]",
-        there=f"{abs(there):.0f}",
-        step=f"{abs(step):.0f}",
+        "[at the same place, the reference image [has|shows] no such tone step: {there} of lightness [there, {step} "
+        "here|against "
+        "{step}]"
+        "|the reference image runs on [evenly|almost evenly] at this very place, with a tone step of {there} "
+        "[against|where the "
+        "inspected part has] {step}]",
+        there=points(there),
+        step=points(step),
     )
-
-
-_STANDARD: dict[str, tuple[str, ...]] = {
-    "Contamination": (
-        "a clean surface [keeps|holds] one [consistent|continuous] tone, so a local deposit [breaks|interrupts] that standard",
-        "cleanliness requires [a uniform finish|an even tone], which [is lost|fails] at this place",
-        "[nothing in|no feature of] a clean finish [explains|accounts for] such a local change of tone",
-    ),
-    "Presence of foreign objects": (
-        "[a finished part carries|sound parts carry] only what belongs to [it|them], and this does not [continue|match] the "
-        "[adjoining|surrounding] material",
-        "it does not [follow|continue] the material around it, as a feature of the part would",
-        "a clean part [should be|is] free of loose or added material",
-    ),
-    "Scratch": (
-        "an intact finish [has no|shows no] isolated [line|trace] like this",
-        "a sound finish [runs on|continues] [without|free of] such a cut in its surface",
-        "surface quality calls for a continuous finish, which [is cut|is interrupted] here",
-    ),
-    "Missing parts": (
-        "a complete part [would continue|continues] [without a break|unbroken] through this place",
-        "completeness requires material [where|at the very place where] the form now breaks off",
-        "the form of a complete part [does not stop|would not break off] like this",
-    ),
-    "Deformation": (
-        "a part that kept its form would [follow|continue] its regular course here",
-        "a true form [runs on|continues] evenly, without such a [local departure|change of shape]",
-        "form accuracy calls for a steady [course|shape], which is [lost|disturbed] here",
-    ),
-    "Hole": (
-        "a closed surface [would run on|continues] [without|free of] such an interruption",
-        "[sound|solid] material [would show|shows] a continuous surface here",
-        "surface integrity requires closed material, which is [broken|lost] at this place",
-    ),
-    "Damage": (
-        "intact material [keeps|holds] a continuous surface, which is broken here",
-        "a sound part [would show|shows] [no such break|unbroken material] at this place",
-        "structural integrity calls for unbroken material, and this [fails to meet that|is not met here]",
-    ),
-    "Abrasion": (
-        "an unworn finish [keeps|has] the same texture [throughout|everywhere]",
-        "a finish without rubbing [keeps|holds] one consistent [look|texture], which changes here",
-        "surface quality calls for an unworn finish, and this place [has lost it|departs from that]",
-    ),
-}
-
-_IMPACT: dict[str, tuple[str, ...]] = {
-    "Contamination": (
-        "[it|this] [impairs|spoils] [cleanliness and appearance|the clean appearance] and [may|could] [interfere with|disturb] "
-        "later [coating, bonding or contact|processing or contact]",
-        "[appearance and cleanliness suffer|cleanliness is affected], and [residue may spread|the residue may transfer] in use",
-        "the effect is [mainly|chiefly] on appearance and cleanliness, and [contact surfaces may suffer|function may follow]",
-    ),
-    "Presence of foreign objects": (
-        "it [can|could|may] [interfere with|disturb] [fit, assembly or later use|assembly and function] [until removed|]",
-        "[purity and assembly are|cleanliness and fit are] affected[, and it may come loose in use|]",
-        "added material [compromises|affects] purity and [may obstruct|can hinder] [fit or movement|assembly]",
-    ),
-    "Scratch": (
-        "it [impairs|spoils] the [finish|appearance] and [may|could] [become a starting point for wear|weaken surface protection]",
-        "[appearance suffers|the finish is affected], and surface protection [may|can] be [lost|weakened] along it",
-        "the effect [is on|concerns] appearance first, with [possible loss of|a risk to] surface protection",
-    ),
-    "Missing parts": (
-        "completeness is lost, which [may|can] affect [fit, sealing or strength|fit and strength]",
-        "[fit and function|assembly and strength] [may suffer|are at risk] because material is absent",
-        "the absent material [compromises|affects] completeness and [may|can] [impair|reduce] [fit or sealing|strength]",
-    ),
-    "Deformation": (
-        "[fit and alignment|alignment and assembly] [may suffer|are affected|are at risk] when the form departs like this",
-        "it [affects|compromises] dimensional accuracy and [may|can] [hinder|disturb] [assembly|fit]",
-        "a changed form [affects|impairs] fit[, alignment| or load bearing] and so [possibly|perhaps] function",
-    ),
-    "Hole": (
-        "it [weakens|interrupts] the material and [may|can] affect [sealing or strength|strength and service life]",
-        "[strength and tightness|surface integrity and strength] [may suffer|are affected]",
-        "the [interrupted|broken] surface [compromises|affects] integrity and [may|can] [give way under load|impair sealing]",
-    ),
-    "Damage": (
-        "it [compromises|affects] integrity and [may|can] [reduce strength|spread under load]",
-        "[strength and reliability|integrity and service life] [may suffer|are at risk]",
-        "the broken material [weakens|impairs] the part and [may|can] affect its function",
-    ),
-    "Abrasion": (
-        "it [affects|impairs] the finish and [may|can] [shorten service life|lead to further wear]",
-        "[surface protection and appearance|finish and durability] [suffer|are affected]",
-        "the rubbed finish [affects|lowers] surface quality and [may|can] [reduce|limit] durability",
-    ),
-}
-
-
-def standard(coarse: str, voice: Voice) -> str:
-    """What a sound part would show instead, in general terms."""
-    return voice.say(voice.pick(_STANDARD[coarse]))
-
-
-def impact(coarse: str, voice: Voice) -> str:
-    """What a defect of this coarse type affects, in general terms."""
-    return voice.say(voice.pick(_IMPACT[coarse]))
 
 
 def named(rule: Rule) -> str:

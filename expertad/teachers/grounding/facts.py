@@ -1,7 +1,8 @@
 """What the embedded teacher measures: frozen values that carry numbers and no words.
 
-Lightness and colour are CIE L*a*b* (L* 0 to 100, a* and b* about -100 to 100, D65). Angles are degrees in [0, 180), counted
-from the image's width axis. A field is None where the image does not support the measurement; prose then says nothing.
+Lightness and colour are CIE L*a*b* (L* 0 to 100, a* and b* about -100 to 100, D65). Angles are degrees in [0, 180),
+counted from the image's width axis. A field is None where the image does not support the measurement; prose then says
+nothing.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from expertad.errors import ImageError, MaskError
+from expertad.errors import ImageError
 from expertad.images import read_mask
 from expertad.sample import Case, ImageFile
 from expertad.teachers.grounding.colors import color_name
@@ -56,12 +56,7 @@ def _measure(query: ImageFile, reference: ImageFile, mask_path: Path | None, mas
     if mask_path is None:
         return Facts(scene, likeness, None)
     mask = read_mask(mask_path, (query.width, query.height))
-    top = int(mask.max())
-    if top == 0:
-        raise MaskError(f"{mask_path}: the mask has no foreground; exclude the sample or redraw its mask")
-    foreground = (mask > top / 2).astype(np.uint8)
-    if foreground.shape != pixels.shape[:2]:
-        raise MaskError(f"{mask_path}: mask is {foreground.shape[1]}x{foreground.shape[0]}, image is not; redraw the mask")
+    foreground = (mask > int(mask.max()) / 2).astype(np.uint8)
     return Facts(scene, likeness, _defect(pixels, foreground, background, normal, offset))
 
 
@@ -85,7 +80,9 @@ def _read(path: Path, reduced: int) -> Array:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); check the image root") from error
-    pixels = cv2.imdecode(data, _READ_FLAGS[reduced] | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    pixels: Array | None = (
+        cv2.imdecode(data, _READ_FLAGS[reduced] | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    )
     if pixels is None:
         raise ImageError(f"{path}: cannot be decoded; replace the file or exclude the sample")
     return pixels
@@ -106,7 +103,8 @@ def _shrink(pixels: Array, long_side: int) -> Array:
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    small: Array = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _gradient(lightness: Array) -> tuple[Array, Array]:
@@ -135,10 +133,10 @@ class _Frame:
         self.lightness: Array = np.ascontiguousarray(self.lab[:, :, 0])
         self.slopes = _gradient(self.lightness)
         self.mean = _triple(self.lab.reshape(-1, 3).mean(axis=0))
-        self.border, self.background = _plain_background(self.lab)
+        self.background = _plain_background(self.lab)
 
 
-def _plain_background(lab: Array) -> tuple[Lab, Array] | tuple[None, None]:
+def _plain_background(lab: Array) -> tuple[Lab, Array] | None:
     """Median colour of the frame's border and the area of that colour joined to it, where the border is plain."""
     height, width = lab.shape[:2]
     rim = max(2, round(0.03 * min(height, width)))
@@ -147,12 +145,12 @@ def _plain_background(lab: Array) -> tuple[Lab, Array] | tuple[None, None]:
     median = np.median(lab[edge], axis=0)
     near = (np.linalg.norm(lab - median.astype(np.float32), axis=2) < SAME_BACKGROUND).astype(np.uint8)
     if near[edge].mean() < 0.85:
-        return None, None
+        return None
     count, labels = cv2.connectedComponents(near, connectivity=4)
     outside = np.zeros(count, bool)
     outside[np.unique(labels[edge & (near > 0)])] = True
     area = outside[labels] & (near > 0)
-    return (_triple(median), area) if 0.07 <= area.mean() <= 0.92 else (None, None)
+    return (_triple(median), area) if 0.07 <= area.mean() <= 0.92 else None
 
 
 def _shared_background(query: _Frame, reference: _Frame) -> tuple[Lab, Array] | None:
@@ -161,9 +159,9 @@ def _shared_background(query: _Frame, reference: _Frame) -> tuple[Lab, Array] | 
     A surface that fills the frame also has a plain border, and then its defect would look like the part; a normal
     reference has no defect, so what stands out in it is the part.
     """
-    if query.border is None or reference.border is None or query.background is None:
+    if query.background is None or reference.background is None:
         return None
-    return (query.border, query.background) if math.dist(query.border, reference.border) < 20 else None
+    return query.background if math.dist(query.background[0], reference.background[0]) < 20 else None
 
 
 def _details(frame: _Frame) -> tuple[int, float]:
@@ -302,12 +300,14 @@ def _defect(
     core = inward > 1.5 if (inward > 1.5).sum() >= 12 else mask > 0
     if not ring.any():
         ring = mask == 0 if (mask == 0).any() else core
-    inside, around = lab[core].mean(axis=0), lab[ring].mean(axis=0)
+    # The ring's median: a neighbouring feature that it happens to cross must not tint the surroundings.
+    inside, around = lab[core].mean(axis=0), np.median(lab[ring], axis=0)
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     noise = float(lightness[ring].std())
-    median, margin_l = float(np.median(lightness[ring])), max(6.0, 1.5 * noise)
+    margin_l = max(6.0, 1.5 * noise)
     dx, dy = _gradient(lightness)
     slope = np.hypot(dx, dy)
+    roughness, streaks = _texture(dx, dy, slope, inward >= 3, ring)
     step = float(inside[0] - around[0])
     shows_background = (
         background is not None
@@ -320,10 +320,11 @@ def _defect(
         inside=_triple(inside),
         around=_triple(around),
         noise=noise,
-        brightness=float(gray[core].mean() / max(1.0, gray[ring].mean())),
-        dark_share=float((lightness[core] < median - margin_l).mean()),
-        light_share=float((lightness[core] > median + margin_l).mean()),
-        **_texture(dx, dy, slope, inward >= 3, ring),
+        brightness=float(gray[core].mean() / max(1.0, float(np.median(gray[ring])))),
+        dark_share=float((lightness[core] < around[0] - margin_l).mean()),
+        light_share=float((lightness[core] > around[0] + margin_l).mean()),
+        roughness=roughness,
+        streaks=streaks,
         edge=_edge(slope, inward, outward, ring, step),
         at_silhouette=at_silhouette,
         shows_background=shows_background,
@@ -341,16 +342,13 @@ def _edge(slope: Array, inward: Array, outward: Array, ring: Array, step: float)
     return max(0.0, excess / abs(step))
 
 
-def _texture(dx: Array, dy: Array, slope: Array, core: Array, ring: Array) -> dict[str, float | None]:
+def _texture(dx: Array, dy: Array, slope: Array, core: Array, ring: Array) -> tuple[float | None, float | None]:
     """Roughness inside over the ring's, and the direction of streaks inside; both None for under 80 core pixels."""
     if core.sum() < 80 or not ring.any():
-        return {"roughness": None, "streaks": None}
+        return None, None
     inside, around = float(slope[core].mean()), float(slope[ring].mean())
     direction, coherence = _orientation(dx[core], dy[core])
-    return {
-        "roughness": (inside + 0.1) / (around + 0.1),
-        "streaks": direction if coherence >= 0.5 and inside >= 0.8 else None,
-    }
+    return (inside + 0.1) / (around + 0.1), direction if coherence >= 0.5 and inside >= 0.8 else None
 
 
 def _reference_step(foreground: Array, reference: _Frame, offset: tuple[float, float]) -> float | None:

@@ -1,7 +1,7 @@
 """The two texts of the embedded teacher: the description (query beside reference) and the reasoning in three layers.
 
-Both are put together from measured sentences: the ones that a text needs, and as many of the others as its length takes,
-in an order of the sample's own.
+Both are put together from measured sentences: the ones that a text needs, and as many of the others as its length
+takes, in an order of the sample's own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from expertad.sample import Case
 from expertad.teachers.grounding import defect_prose as on
+from expertad.teachers.grounding import knowledge
 from expertad.teachers.grounding import scene_prose as of
 from expertad.teachers.grounding.facts import Defect, Facts
 from expertad.teachers.grounding.finetypes import Rule
@@ -19,7 +20,7 @@ from expertad.teachers.grounding.words import Voice, product_name, sentence, wor
 DESCRIPTION = (84, 158)
 THINK = (66, 128)
 
-Clauses = list[str | None]
+Clauses = Sequence[str | None]
 
 
 def description(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> str:
@@ -34,12 +35,12 @@ def description(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> st
     core = _pair(on.form(about, voice), on.tone(about, voice), voice)
     last = sentence(
         voice.say(
-            "[[this look|this combination of form and tone] [points to|is that of|fits] {type}, and {impact}"
+            "[[this look|this combination of form and tone] [points to|is that of|fits] {type}; {impact}"
             "|in sum, [the finding|what is seen there] amounts to {type}; {impact}"
-            "|[by its form and tone|from these observations], the [defect|anomaly] is [best called|read as] {type}, "
-            "and {impact}]",
+            "|[by its form and tone|from these observations], the [defect|anomaly] is [best called|read as] {type}: "
+            "{impact}]",
             type=on.named(rule),
-            impact=on.impact(about.coarse, voice),
+            impact=knowledge.impact(about.coarse, voice),
         )
     )
     own = voice.shuffled(
@@ -51,10 +52,9 @@ def description(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> st
             on.caveat(about, voice),
         ]
     )
-    context = [sentence(clause) for clause in beside if clause is not None][:1]
     if voice.number() % 2:
-        return _text([first, *context, found, *core], own + beside[1:], last, DESCRIPTION, voice)
-    return _text([first, found, *core], own + beside, last, DESCRIPTION, voice)
+        return _text([first, sentence(beside[0]), found, *core], [*own, *beside[1:]], last, DESCRIPTION, voice)
+    return _text([first, found, *core], [*own, *beside], last, DESCRIPTION, voice)
 
 
 def reasoning(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> str:
@@ -93,7 +93,7 @@ def _reason_defect(case: Case, facts: Facts, rule: Rule, voice: Voice) -> str:
         structure and _led(("structurally, ", "as regards structure, "), structure, voice),
         on.caveat(about, voice),
     ]
-    norm = on.standard(about.coarse, voice)
+    norm = knowledge.standard(about.coarse, voice)
     ending = [sentence(_led(("by inspection standards, ", "measured against quality standards, "), norm, voice))]
     if case.shot:
         beside = on.reference_there(about, voice) or voice.say(
@@ -106,12 +106,14 @@ def _reason_defect(case: Case, facts: Facts, rule: Rule, voice: Voice) -> str:
         voice.say(
             "[[so|therefore|hence] this is [an anomaly|a defect], best described as {type}: {impact}"
             "|the part is [therefore |]defective: [what shows here is {type}|the finding is {type}], and {impact}"
-            "|[the decision|the conclusion|my judgement] is an anomaly that reads as {type}; {impact}"
-            "|[taken together|on balance|all in all], this is {type}, [and so a defect|which makes it a defect]: {impact}"
+            "|[the decision|the conclusion|my judgement] is that this is an anomaly, [more precisely|and to be "
+            "exact,] {type}; {impact}"
+            "|[taken together|on balance|all in all], this is {type}, [and so a defect|which makes it a defect]: "
+            "{impact}"
             "|this [qualifies as|amounts to] {type}, so the part [is anomalous|has a defect]; {impact}"
             "|an anomaly is [present|confirmed], and {type} is the [fitting|closest] term for it; {impact}]",
             type=on.named(rule),
-            impact=on.impact(about.coarse, voice),
+            impact=knowledge.impact(about.coarse, voice),
         )
     )
     return _text([first, *core], voice.shuffled(own), " ".join([*ending, last]), THINK, voice)
@@ -126,7 +128,8 @@ def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
             quiet=voice.say(
                 "[no [area|place|zone] that [stands apart|falls out of the overall pattern|calls for a second look]"
                 "|nothing that [stands apart|falls out of the overall pattern|calls for a closer look]"
-                "|[one coherent pattern|a consistent picture] with no [foreign element|odd area|conspicuous place] in it]"
+                "|[one coherent pattern|a consistent picture] with no [foreign element|odd area|conspicuous place] in "
+                "it]"
             ),
             **_scanned(case, voice),
         )
@@ -134,12 +137,16 @@ def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
     sound = sentence(
         voice.say(
             "[[judged by|measured against] [usual|general] [quality|inspection] standards, |]"
-            "[the [surface|finish] [has|shows] no [scratch, stain or rubbed area|stain, hole or scratch], and [the [form|shape] is "
+            "[the [surface|finish] [has|shows] no [scratch, stain or rubbed area|stain, hole or scratch], and [the "
+            "[form|shape] is "
             "[complete|intact]|no piece is missing]"
-            "|[appearance, surface and structure are|surface quality and structure are|surface and form are] [sound|in order]: "
-            "[no damage, no deposit and no deformation [is visible|can be seen]|neither damage nor deposits [are visible|can be "
+            "|[appearance, surface and structure are|surface quality and structure are|surface and form are] "
+            "[sound|in order]: "
+            "[no damage, no deposit and no deformation [is visible|can be seen]|neither damage nor deposits [are "
+            "visible|can be "
             "seen]|I see no [hole|abrasion], no [scratch|stain] and no [missing piece|deformation]]"
-            "|neither [contamination|foreign material] nor [abrasion|a scratch|a hole] [is visible|can be seen], and the "
+            "|neither [contamination|foreign material] nor [abrasion|a scratch|a hole] [is visible|can be seen], and "
+            "the "
             "[form is regular|material is unbroken]"
             "|appearance is [consistent|clean], the surface carries no [damage|scratch or stain], and the structure is "
             "[complete|intact]]"
@@ -147,10 +154,11 @@ def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
     )
     last = sentence(
         voice.say(
-            "[[so|therefore|hence] [this is a normal part|there is no anomaly|no defect is present], and [appearance and function "
-            "are unaffected|nothing [impairs|limits] its [use|function or appearance]|it [can|may] be used as intended]"
-            "|[the decision|the conclusion|my judgement] is [no anomaly|no defect], with [appearance and function "
-            "unaffected|nothing that would affect fit or function|no effect on appearance or use]"
+            "[[so|therefore|hence] [this is a normal part|there is no anomaly|no defect is present], and [appearance "
+            "and function are not affected|nothing [impairs|limits] its [use|function or appearance]|it [can|may] be "
+            "used as intended]"
+            "|[the decision|the conclusion|my judgement] is that [no anomaly is present|there is no defect], with "
+            "[nothing that would affect fit or function|no effect on appearance or use]"
             "|[on balance|taken together|all in all], the {product} image shows a [sound|defect-free] product [whose "
             "[function|use] is not affected|with no effect on [function|fit or use] to fear]]",
             product=product_name(case.sample.category),
@@ -159,7 +167,7 @@ def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
     spare = _scene_clauses(facts, voice)
     if case.shot:
         against = _likeness_clauses(facts, voice)
-        opened = voice.say("[next to|against|beside] the reference image, ") + str(against[0])
+        opened = voice.say("[next to|against|beside] the reference image, ") + against[0]
         spare = [opened, *_alternate(spare, against[1:])]
     ending = [sound, last]
     return _text([first], spare, " ".join(ending), THINK, voice)
@@ -179,7 +187,9 @@ def _nothing_departs(case: Case, voice: Voice) -> str:
 def _scanned(case: Case, voice: Voice) -> dict[str, str]:
     """Words for looking over the whole product: the spatial layer's opening."""
     return {
-        "scanning": voice.pick(("scanning", "inspecting", "going over", "checking", "surveying", "looking over", "examining")),
+        "scanning": voice.pick(
+            ("scanning", "inspecting", "going over", "checking", "surveying", "looking over", "examining")
+        ),
         "scan": voice.pick(("scan", "check", "survey", "inspection", "review")),
         "look": voice.pick(("scan", "inspect", "go over", "check", "survey", "look over", "examine")),
         "object": voice.say(
@@ -187,14 +197,21 @@ def _scanned(case: Case, voice: Voice) -> dict[str, str]:
             product=product_name(case.sample.category),
         ),
         "manner": voice.pick(
-            ("from edge to edge", "area by area", "over the whole field of view", "step by step", "from one end to the other")
+            (
+                "from edge to edge",
+                "area by area",
+                "over the whole field of view",
+                "step by step",
+                "from one end to the other",
+            )
         ),
     }
 
 
 def _led(leads: Sequence[str], clause: str, voice: Voice) -> str:
-    """The clause, on every second occasion behind one of the lead-ins."""
-    return voice.pick(leads) + clause if voice.number() % 2 else clause
+    """The clause, on every second occasion behind one of the lead-ins if it begins with its subject."""
+    plain = clause.startswith(("it", "they", "their", "the ", "a ", "sound", "intact", "light and"))
+    return voice.pick(leads) + clause if plain and voice.number() % 2 else clause
 
 
 def _defect(facts: Facts) -> Defect:
@@ -227,30 +244,39 @@ def _found(about: on.Subject, voice: Voice, *, contrast: bool) -> str:
     )
 
 
-def _scene_clauses(facts: Facts, voice: Voice) -> Clauses:
+def _scene_clauses(facts: Facts, voice: Voice) -> list[str]:
     scene = facts.scene
-    speakers: Sequence[Callable[[], str | None]] = (
-        lambda: of.tone(scene, voice),
-        lambda: of.light(scene, voice),
-        lambda: of.grain(scene, voice),
-        lambda: of.edges(scene, voice),
-        lambda: of.symmetry(scene, voice),
-        lambda: of.extent(scene, voice),
-        lambda: of.details(scene, voice),
+    return _spoken(
+        (
+            lambda: of.tone(scene, voice),
+            lambda: of.light(scene, voice),
+            lambda: of.grain(scene, voice),
+            lambda: of.edges(scene, voice),
+            lambda: of.symmetry(scene, voice),
+            lambda: of.extent(scene, voice),
+            lambda: of.details(scene, voice),
+        ),
+        voice,
     )
-    return [speak() for speak in voice.shuffled(speakers)]
 
 
-def _likeness_clauses(facts: Facts, voice: Voice) -> Clauses:
-    speakers: Sequence[Callable[[], str | None]] = (
-        lambda: of.exposure(facts, voice),
-        lambda: of.shared_texture(facts, voice),
-        lambda: of.shared_details(facts, voice),
+def _likeness_clauses(facts: Facts, voice: Voice) -> list[str]:
+    return _spoken(
+        (
+            lambda: of.exposure(facts, voice),
+            lambda: of.shared_texture(facts, voice),
+            lambda: of.shared_details(facts, voice),
+        ),
+        voice,
     )
-    return [speak() for speak in voice.shuffled(speakers)]
 
 
-def _alternate(one: Clauses, other: Clauses) -> Clauses:
+def _spoken(speakers: Sequence[Callable[[], str | None]], voice: Voice) -> list[str]:
+    """What the speakers have to say, in an order of the voice's own."""
+    return [clause for speak in voice.shuffled(speakers) if (clause := speak()) is not None]
+
+
+def _alternate(one: Sequence[str], other: Sequence[str]) -> list[str]:
     return [row[i] for i in range(max(len(one), len(other))) for row in (one, other) if i < len(row)]
 
 
@@ -267,7 +293,9 @@ def _text(opening: list[str], spare: Clauses, ending: str, length: tuple[int, in
 
 
 def _fill(length: tuple[int, int], spare: Iterable[str | None], have: Sequence[str], voice: Voice) -> list[str]:
-    """Sentences from `spare`, in its order, until the sample's own length is reached; none that would pass the longest."""
+    """Sentences from `spare`, in its order, until the sample's own length is reached; none that would pass the "
+    "longest.
+    """
     least, most = length
     wanted = least + voice.number() % ((most - least) // 2)
     words = sum(word_count(text) for text in have)

@@ -17,7 +17,12 @@ def tone(scene: Scene, voice: Voice) -> str:
     """The frame's colours, largest first."""
     (first, share), *rest = scene.colors
     others = [name for name, part in rest if part >= 0.12][:2]
-    facts = {"first": first, "share": percent(share), "others": joined(others) if others else "", "all": joined([first, *others])}
+    facts = {
+        "first": first,
+        "share": percent(share),
+        "others": joined(others) if others else "",
+        "all": joined([first, *others]),
+    }
     if share >= 0.8:
         return voice.say(
             "[{first} [dominates the frame|is the ruling colour], [filling|covering|taking up] roughly {share} of it"
@@ -56,14 +61,16 @@ def light(scene: Scene, voice: Voice) -> str:
         )
     if scene.spread < 30:
         return voice.say(
-            "[contrast is [low|mild], with only {spread} lightness points between [dark and light|shade and light] parts"
+            "[contrast is [low|mild], with only {spread} lightness points between [dark and light|shade and light] "
+            "parts"
             "|[the overall tone|the exposure] is {depth} and [soft|low in contrast]]",
             **facts,
         )
     return voice.say(
         "[[brightness|lightness] [changes gradually|shifts] across the frame, by {falloff} points from its darkest "
         "ninth to its lightest"
-        "|[overall tone|exposure] is {depth}, with a range of {spread} lightness points between its darkest and lightest parts"
+        "|[overall tone|exposure] is {depth}, with a range of {spread} lightness points between its darkest and "
+        "lightest parts"
         "|[shadow and light|dark and bright zones] lie {spread} lightness points apart]",
         **facts,
     )
@@ -96,7 +103,8 @@ def edges(scene: Scene, voice: Voice) -> str:
         return voice.say(
             "[[strong edges|hard edges|clear edges] [mostly run|run chiefly] in one {direction} direction"
             "|the [lines|edges] follow a [common|shared] {direction} [direction|course]"
-            "|[the structure is drawn by|structure comes from] {direction} edges, [which take|taking] up about {share} of "
+            "|[the structure is drawn by|structure comes from] {direction} edges, [which take|taking] up about "
+            "{share} of "
             "the [frame|view]]",
             **facts,
         )
@@ -132,7 +140,8 @@ def extent(scene: Scene, voice: Voice) -> str | None:
     return voice.say(
         "[the part [fills|takes up|occupies] about {share} of the frame[, set| and stands out] against a plain "
         "{background} background"
-        "|[against|before] a plain {background} background, the part [takes up|covers] roughly {share} of the [view|frame]]",
+        "|[against|before] a plain {background} background, the part [takes up|covers] roughly {share} of the "
+        "[view|frame]]",
         share=percent(scene.part_share),
         background=scene.background,
     )
@@ -145,12 +154,14 @@ def details(scene: Scene, voice: Voice) -> str | None:
             "[[no|not one] isolated [fleck|speck|dot] stands out at this [scale|magnification]"
             "|[isolated flecks or dots are absent|there are no stray dots or flecks of contrast]]"
             if scene.details == 0
-            else "[only one small isolated detail [stands out|catches the eye]|a single small fleck of contrast is present]"
+            else "[only one small isolated detail [stands out|catches the eye]|a single small fleck of contrast is "
+            "present]"
         )
     if scene.details_cell > 0.5:
         return None
     return voice.say(
-        "[{count} small details of contrast [are spread out|lie scattered] [and do not gather|without gathering] in one place"
+        "[{count} small details of contrast [are spread out|lie scattered] [and do not gather|without gathering] in "
+        "one place"
         "|[small contrasting details|fine contrasting points], {count} [in number|in all], are [distributed|spread] "
         "over [several parts of the view|the view] rather than [clustered|gathered]]",
         count=count_word(scene.details),
@@ -169,13 +180,15 @@ def overall_likeness(facts: Facts, voice: Voice) -> str:
         )
     if like.overlap >= 0.8:
         return voice.say(
-            "[compared with|beside|next to|set against] the reference image, the query [has|shows] [nearly the same|a very "
+            "[compared with|beside|next to|set against] the reference image, the query [has|shows] [nearly the same|a "
+            "very "
             "similar|much the same] [spread|distribution] of light and dark tones, [overlapping by|with an overlap of] "
             "{overlap}[, although the two frames do not coincide point for point|]",
             overlap=overlap,
         )
     return voice.say(
-        "[compared with|set against|beside] the reference image, the query is [framed or posed differently|not congruent], "
+        "[compared with|set against|beside] the reference image, the query is [framed or posed differently|not "
+        "congruent], "
         "so [the comparison|it] rests on [tone and texture|colour and texture] [rather than position|alone]; "
         "[lightness distributions|the tone distributions] overlap by {overlap}",
         overlap=overlap,
@@ -189,7 +202,8 @@ def exposure(facts: Facts, voice: Voice) -> str:
     if abs(lightness) < 2.5 and cast is None:
         return voice.say(
             "[mean brightness and colour [agree|match] [closely|well] between the two photographs"
-            "|[on average|averaged over the frame], [both|the two] photographs are [equally bright|alike in brightness] "
+            "|[on average|averaged over the frame], [both|the two] photographs are [equally bright|alike in "
+            "brightness] "
             "and [have the same colour cast|agree in colour]"
             "|average lightness differs from the reference by less than three points]"
         )
@@ -204,7 +218,8 @@ def exposure(facts: Facts, voice: Voice) -> str:
     tail = f" and more {cast}" if cast else ""
     return voice.say(
         "[as a whole, the query is {points} lightness [points|units] {change}{tail}"
-        "|[mean lightness|average brightness] puts the query {points} points {change}{tail}[, a difference of the whole "
+        "|[mean lightness|average brightness] puts the query {points} points {change}{tail}[, a difference of the "
+        "whole "
         "exposure|]]",
         points=points,
         change=change,

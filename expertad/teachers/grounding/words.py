@@ -97,6 +97,12 @@ def percent(share: float) -> str:
     return f"{value:.1f}%" if value < 9.5 else f"{value:.0f}%"
 
 
+def points(difference: float) -> str:
+    """A difference in lightness, in whole points."""
+    rounded = round(abs(difference))
+    return "less than one point" if rounded == 0 else "one point" if rounded == 1 else f"{rounded} points"
+
+
 def size_word(area: float) -> str:
     """Size of a defect by its share of the frame."""
     for border, word in ((0.0004, "tiny"), (0.004, "small"), (0.02, "medium-sized"), (0.08, "large")):
@@ -106,7 +112,11 @@ def size_word(area: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio of lengths, whole from three up."""
+    """A ratio of lengths, whole from three up; beyond twenty the width is a pixel or two and the ratio no longer "
+    "exact.
+    """
+    if ratio > 20:
+        return "more than 20"
     return f"{ratio:.0f}" if ratio >= 2.75 else f"{round(ratio * 2) / 2:g}"
 
 
@@ -123,7 +133,9 @@ def joined(items: Sequence[str]) -> str:
 
 
 def product_name(category: str) -> str:
-    """The category as a noun to follow "the": underscores opened, trailing digits dropped; "part" where it says a place."""
+    """The category as a noun to follow "the": underscores opened, trailing digits dropped; "part" where it says a "
+    "place.
+    """
     name = re.sub(r"[\s_\-]+", " ", category).strip().rstrip("0123456789").strip().lower()
     if not name or _UNSAYABLE.search(name):
         return "part"
