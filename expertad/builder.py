@@ -80,8 +80,8 @@ class Summary:
         return {
             **asdict(self.accounting),
             **{name: self.published.get(name, 0) for name in ("pa_sft", "sc_grpo", "held_out")},
-            "dataset": None if self.dataset is None else str(self.dataset),
-            "report": None if self.report is None else str(self.report),
+            "dataset": None if self.dataset is None else str(self.dataset.absolute()),
+            "report": None if self.report is None else str(self.report.absolute()),
             "teacher": dict(self.teacher),
             "waiting": self.waiting,
             "left": self.left,
