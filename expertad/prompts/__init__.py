@@ -31,6 +31,7 @@ VARIABLES = frozenset(
     {"category", "coarse_type", "group", "terms", "location", "cells", "grid", "area"}
     | {"description", "shot", "comparison"}
 )
+_SHOT = frozenset({"shot", "comparison"})
 _SECTIONS = frozenset({"system", "user", "zero_shot", "zero_shot_comparison", "one_shot", "one_shot_comparison"})
 _FILE_NAME = re.compile(r"(?P<name>[a-z_]+)\.v(?P<version>\d+)\.txt")
 _SECTION = re.compile(r"^\[([a-z_]+)\]\s*$")
@@ -134,7 +135,7 @@ def _check(where: str, texts: Mapping[str, str]) -> None:
         template = Template(text)
         if not template.is_valid():
             raise ConfigError(f"{where}, [{name}]: a $ that begins no name; write $$ for a dollar sign")
-        unknown = set(template.get_identifiers()) - VARIABLES
+        unknown = set(template.get_identifiers()) - (VARIABLES if name in ("system", "user") else VARIABLES - _SHOT)
         if unknown:
             known = ", ".join(sorted(VARIABLES))
             raise ConfigError(f"{where}, [{name}]: unknown ${', $'.join(sorted(unknown))}; known: {known}")

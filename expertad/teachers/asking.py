@@ -226,6 +226,7 @@ class Asker:
         self._stopped: ExpertADError | None = None
         self._proven = not backend.remote
         self._watch = _Watch(self.limits)
+        self._request_ids: set[str] = set()
 
     # -- keys
 
@@ -434,9 +435,7 @@ class Asker:
                 async with asyncio.timeout(self.limits.deadline_s):
                     reply = await self.backend.send(request)
                 judged = replies.judge(reply, request, self.backend.model)
-                verdict = _Verdict(
-                    "repaired" if judged.repaired else "ok", judged.repaired, "", judged.fields, reply.text or ""
-                )
+                verdict = self._accept(judged, reply)
             except TimeoutError:
                 fault = Fault("retry", f"no whole reply within {self.limits.deadline_s:g} s", code="timeout")
                 verdict = self._rule(fault, reply, tried)
@@ -485,6 +484,13 @@ class Asker:
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             served_model=reply.model if reply else "",
         )
+
+    def _accept(self, judged: replies.Judged, reply: RawReply) -> _Verdict:
+        notes = [judged.repaired] if judged.repaired else []
+        if reply.request_id and reply.request_id in self._request_ids:
+            notes.append("the server gave this request id before")
+        self._request_ids.add(reply.request_id)
+        return _Verdict("repaired" if judged.repaired else "ok", "; ".join(notes), "", judged.fields, reply.text or "")
 
     def _rule(self, fault: Fault, reply: RawReply | None, tried: _Tried) -> _Verdict:
         """What becomes of a question after a fault: its kind, unless patience is at an end."""
@@ -553,7 +559,7 @@ class Asker:
         """Tokens of a call: the server's count, else the estimate for a reply that came or may have been billed."""
         if reply is not None and reply.usage is not None:
             return reply.usage
-        billed = reply is not None or (fault is not None and fault.http_status is None)
+        billed = reply.http_status == 200 if reply is not None else fault is not None and fault.http_status is None
         return estimate if billed and self.backend.remote else Usage()
 
     def _here(self) -> _Local:

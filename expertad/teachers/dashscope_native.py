@@ -1,8 +1,8 @@
 """DashScope's own endpoint, through the vendor's SDK and its asynchronous class.
 
 What the SDK does unasked is kept from it: it would upload local files whose path equals a text, pass the images
-through a JSON encoder three times, send a request again when a connection drops (both may be billed), and forget
-status and body when a reply is not what it expects. So it gets markers in place of texts and images, and a session
+through a JSON encoder, name this machine's system in a header, send a request again when a connection drops (both may
+be billed), and forget status and body when a reply is not what it expects. So it gets markers in place of texts and images, and a session
 that puts the real ones in, sends once, and keeps what came back.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import orjson
 from dashscope import AioMultiModalConversation
 
@@ -79,6 +80,9 @@ class DashScopeBackend:
 class _OneShot:
     """What the SDK takes for an aiohttp session: sends once, with the markers replaced, and keeps the response."""
 
+    # The SDK tells an asynchronous session by its class and uses its own for any other.
+    __class__ = property(lambda self: aiohttp.ClientSession)  # type: ignore[assignment]
+
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._pieces: list[tuple[bytes, tuple[bytes, ...]]] = []
@@ -105,7 +109,8 @@ class _OneShot:
         for marker, pieces in self._pieces:
             before, _, rest = rest.partition(marker)
             parts += [before, *pieces]
-        self.exchange = await self._wire.exchange(method, url, b"".join([*parts, rest]), headers)
+        needed = {name: headers[name] for name in ("Authorization", "Content-Type") if name in headers}
+        self.exchange = await self._wire.exchange(method, url, b"".join([*parts, rest]), needed)
         return _Held(self.exchange)
 
 
@@ -121,6 +126,9 @@ class _Held:
 
     async def read(self) -> bytes:
         return self._body
+
+    async def text(self) -> str:
+        return self._body.decode("utf-8", "replace")
 
     async def __aenter__(self) -> _Held:
         return self
