@@ -8,12 +8,14 @@ one-shot prompt keeps text between its two images.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expertad import pattern
 from expertad.errors import DataError, UserError
 from expertad.record import CONFIGS, ONE_SHOT_PROMPT, QUESTION, SCHEMA_VERSION, SPLIT_OF, ZERO_SHOT_PROMPT, Config
 from training.rewards import Truth
@@ -30,6 +32,8 @@ EXPERT_PROMPT = (
     "Your task is to detect if there are any defects in the test image. \n {question}"
 )
 """What SC-GRPO asks (Table 8)."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 TRUTH_COLUMNS = ("anomalous", "location", "fine_type", "coarse_type", "cells")
 _NEEDED = ("id", "images", "image_sha256", "boxes", "shot", "provenance", *TRUTH_COLUMNS)
@@ -54,7 +58,7 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
     if folder.is_dir() and not (folder / "README.md").is_file():
         raise UserError(f"{dataset}: holds no README.md, so it is not a published Expert-AD data set; give --dataset")
     try:
-        rows = load_dataset(dataset, config, split=SPLIT_OF[config])
+        rows = load_dataset(dataset, config, split=SPLIT_OF[config], cache_dir=_cache(folder))
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         raise UserError(f"{dataset}: cannot read config {config}: {str(error).splitlines()[0]}") from None
     check_columns(dataset, config, rows)
@@ -70,6 +74,22 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
         lambda row: {"images": [f"{root}/{path}" for path in row["images"]]}, desc="image paths", load_from_cache_file=False
     )
     return rows.cast_column("images", List(Image(mode="RGB")))
+
+
+def _cache(folder: Path) -> str | None:
+    """A cache of its own for each state of a local data set; None, the usual one, for a hub id.
+
+    `datasets` tells local data sets apart by folder name and pattern, so two of the same name would share one cache.
+    """
+    if not folder.is_dir():
+        return None
+    from datasets import config
+
+    state = sha256(str(folder.resolve()).encode())
+    for path in sorted(folder.rglob("*.parquet")):
+        stat = path.stat()
+        state.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+    return str(Path(config.HF_DATASETS_CACHE) / f"expertad-{state.hexdigest()[:16]}")
 
 
 def check_columns(dataset: str, config: Config, rows: Dataset) -> None:
@@ -184,14 +204,30 @@ def prompt(shot: int, text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": parts(frame + text)}]
 
 
-def pa_sft_rows(rows: Dataset) -> Dataset:
-    """Adds `prompt` and `completion` and drops what PA-SFT does not need."""
+def shorten(reply: str, sentences: int) -> str:
+    """A reply in either pattern with the first sentences of its reasoning; unchanged for 0 or in another form."""
+    parsed = pattern.parse(reply)
+    if not sentences or parsed.think is None:
+        return reply
+    kept = " ".join(_SENTENCE_END.split(parsed.think)[:sentences])
+    return pattern.write(kept, parsed.location, parsed.type)
+
+
+def pa_sft_rows(rows: Dataset, sentences: int = 0) -> Dataset:
+    """Adds `prompt` and `completion` and drops what PA-SFT does not need.
+
+    Args:
+        rows: from `load_rows(…, "pa_sft")`.
+        sentences: keep this many sentences of each reasoning; 0 keeps all. For tiny models, whose few weights are better
+            spent on the image than on prose.
+    """
 
     def convert(messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         user, reply = messages
+        text = shorten(reply["content"], sentences)
         return {
             "prompt": [{"role": "user", "content": parts(user["content"])}],
-            "completion": [{"role": "assistant", "content": [{"type": "text", "text": reply["content"]}]}],
+            "completion": [{"role": "assistant", "content": [{"type": "text", "text": text}]}],
         }
 
     converted = rows.map(convert, input_columns=["messages"], desc="PA-SFT prompts", load_from_cache_file=False)

@@ -48,7 +48,7 @@ def train(run: settings.Settings, out: Path) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     root = Path(run.image_root) if run.image_root else None
-    rows = pa_sft_rows(load_rows(run.dataset, "pa_sft", root))
+    rows = pa_sft_rows(load_rows(run.dataset, "pa_sft", root), run.pa_sft.sentences)
     model, processor, lora = stage.prepare(run, run.model)
     if not lora:
         backbones.freeze(model, run.pa_sft.freeze)

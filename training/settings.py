@@ -57,6 +57,7 @@ class PaSft:
     weight_decay: float = 0.1
     beta2: float = 0.999
     max_tokens: int = 8192
+    sentences: int = 0  # of the reasoning; 0 keeps all
     freeze: str = "nothing"  # the released scripts: "release", vision tower and projector
     gradient_checkpointing: bool = True
     save_steps: int = 100

@@ -184,7 +184,9 @@ def test_trl_functions_return_one_value_a_completion_and_none_where_a_reward_doe
 
 def test_a_truth_no_completion_could_match_is_refused():
     with pytest.raises(DataError, match="names no cell"):
-        Truth(True, "row 2, column 3", "stain")
+        Truth(True, "somewhere", "stain")
+    with pytest.raises(DataError, match="another grid"):
+        Truth.from_row({"anomalous": True, "location": "row 2, column 3", "fine_type": "stain", "coarse_type": None, "cells": []})
     with pytest.raises(DataError, match="no type"):
         Truth(True, "center", " ")
     with pytest.raises(DataError, match="neither|no answer"):

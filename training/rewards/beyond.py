@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import hypot
 
-from expertad.grid import phrase_to_cells
 from training.rewards.paper import ANSWER_WRONG, NOT_ANOMALOUS
-from training.rewards.truth import Pay, Reading, Truth
+from training.rewards.truth import Pay, Reading, Truth, cells_of
 
 
 def _named(reading: Reading, truth: Truth) -> frozenset[int] | Pay:
@@ -16,14 +15,14 @@ def _named(reading: Reading, truth: Truth) -> frozenset[int] | Pay:
         return ANSWER_WRONG
     if reading.location is None:
         return Pay(0.0, "no location")
-    cells = phrase_to_cells(reading.location, truth.grid)
+    cells = cells_of(reading.location, truth.grid)
     return cells if cells is not None else Pay(0.0, "location names no cell")
 
 
 def _true_cells(truth: Truth) -> frozenset[int]:
     if truth.cells:
         return frozenset(truth.cells)
-    return phrase_to_cells(truth.location or "", truth.grid) or frozenset()
+    return cells_of(truth.location or "", truth.grid) or frozenset()
 
 
 def overlap(reading: Reading, truth: Truth) -> Pay:
@@ -51,7 +50,7 @@ def nearness(reading: Reading, truth: Truth) -> Pay:
     if isinstance(named, Pay):
         return named
     n = truth.grid
-    target = phrase_to_cells(truth.location or "", n) or frozenset()
+    target = cells_of(truth.location or "", n) or frozenset()
 
     def middle(cells: frozenset[int]) -> tuple[float, float]:
         return sum(cell // n for cell in cells) / len(cells), sum(cell % n for cell in cells) / len(cells)

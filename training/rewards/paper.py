@@ -12,9 +12,8 @@ R_type = 0.85 (two terms of Contamination); R = 3.85. The same text ending in `<
 
 from __future__ import annotations
 
-from expertad.grid import phrase_to_cells
 from training.rewards.matching import STEPS, type_step
-from training.rewards.truth import Pay, Reading, Truth
+from training.rewards.truth import Pay, Reading, Truth, cells_of
 
 NOT_ANOMALOUS = Pay(None, "image is normal")
 ANSWER_WRONG = Pay(0.0, "not paid: answer wrong or missing")
@@ -59,10 +58,10 @@ def location(reading: Reading, truth: Truth) -> Pay:
         return ANSWER_WRONG
     if reading.location is None:
         return Pay(0.0, "no location")
-    cells = phrase_to_cells(reading.location, truth.grid)
+    cells = cells_of(reading.location, truth.grid)
     if cells is None:
         return Pay(0.0, "location names no cell")
-    if cells == phrase_to_cells(truth.location or "", truth.grid):
+    if cells == cells_of(truth.location or "", truth.grid):
         return Pay(1.0, "same cell")
     return Pay(0.0, "other cell")
 

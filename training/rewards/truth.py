@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from expertad import pattern
 from expertad.errors import DataError
-from expertad.grid import phrase_to_cells
+from expertad.grid import cell_names, phrase_to_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Truth:
             return
         if not (self.fine_type or "").strip():
             raise DataError("an anomalous truth has no type: rewards cannot be computed for it")
-        if phrase_to_cells(self.location or "", self.grid) is None:
+        if cells_of(self.location or "", self.grid) is None:
             raise DataError(
                 f"the true location {self.location!r} names no cell of a {self.grid}x{self.grid} grid; "
                 "was the data set built for another grid?"
@@ -62,9 +62,20 @@ class Truth:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], grid: int = 3) -> Truth:
-        """Reads a published row (columns anomalous, location, fine_type, coarse_type, cells)."""
+        """Reads a published row (columns anomalous, location, fine_type, coarse_type, cells).
+
+        Where nobody has written a fine-grained type (held_out), the coarse type stands in for it.
+
+        Raises:
+            DataError: as the constructor, and for a location that is not the exact name of a cell.
+        """
         if not row["anomalous"]:
             return cls(anomalous=False, grid=grid)
+        if row["location"] not in cell_names(grid):
+            raise DataError(
+                f"the true location {row['location']!r} is no cell of a {grid}x{grid} grid; "
+                "was the data set built for another grid?"
+            )
         return cls(
             anomalous=True,
             location=row["location"],
@@ -116,6 +127,12 @@ class Pay(NamedTuple):
 
     value: float | None
     why: str
+
+
+@lru_cache(maxsize=16_384)
+def cells_of(phrase: str, grid: int) -> frozenset[int] | None:
+    """Φ of a phrase (see `expertad.grid.phrase_to_cells`); completions repeat the same few."""
+    return phrase_to_cells(phrase, grid)
 
 
 @lru_cache(maxsize=16_384)
