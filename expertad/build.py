@@ -212,20 +212,22 @@ class Build:
                 outcome = outcomes[sample.sample_id]
                 if outcome.todo == "locate":
                     sights += self._sights(sample, plan, known)
-                elif outcome.todo is not None and self._first_try(outcome.todo, sample.sample_id):
+                elif outcome.todo is not None:
                     todo[outcome.todo].append(outcome)
         looks = [sight for sight in sights_of(sights) if self._first_try("locate", str(sight.photo))]
         if looks:
             self._each(each, "locate", self._locate(known), looks)
             return True
-        cases = [outcome.case for outcome in todo["describe"] if outcome.case is not None]
+        waiting = [outcome.case for outcome in todo["describe"] if outcome.case is not None]
+        cases = [case for case in waiting if self._first_try("describe", case.sample.sample_id)]
         if cases:
             described: list[tuple[Case, Described]] = []
             self._each(each, "describe", lambda chunk: described.extend(call(describe(chunk, self.asker))), cases)
             self._each(each, "distill", lambda chunk: self._distill(chunk, call), described)
             return True
-        if todo["check"]:
-            self._each(each, "check", self._check, todo["check"])
+        unchecked = [o for o in todo["check"] if o.draft and self._first_try("check", o.draft.sample_id)]
+        if unchecked:
+            self._each(each, "check", self._check, unchecked)
             return True
         return False
 
@@ -315,9 +317,7 @@ class Build:
             return "unusable" if outcome.state == "unusable" else "failed"
 
         while True:
-            selection = select.choose(
-                plan, judge, sizes=self.sizes, limit=self.settings.limit, seed=self.settings.seed
-            )
+            selection = select.choose(plan, judge, sizes=self.sizes, limit=self.settings.limit, seed=self.settings.seed)
             fresh = [
                 sample
                 for place in select.TRAINED

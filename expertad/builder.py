@@ -360,7 +360,14 @@ def write_report_only(settings: Settings) -> Path:
 
 
 def publish_only(
-    settings: Settings, variant_name: str, out: Path | None, repo_id: str | None, *, dry_run: bool, private: bool
+    settings: Settings,
+    variant_name: str,
+    out: Path | None,
+    repo_id: str | None,
+    *,
+    dry_run: bool,
+    private: bool,
+    allow_images: bool,
 ) -> Iterator[str]:
     """`expertad publish`: what is decided now, whole or as a variant, and up to the hub if asked; yields what happened."""
     variant = Variant.parse(variant_name)
@@ -373,4 +380,5 @@ def publish_only(
     if repo_id is not None:
         from expertad.hub import push_to_hub
 
-        yield from push_to_hub(published.path, repo_id, dry_run=dry_run, private=private)
+        push = push_to_hub(published.path, repo_id, dry_run=dry_run, private=private, allow_images=allow_images)
+        yield str(push)

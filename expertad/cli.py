@@ -62,7 +62,9 @@ def _option(name: str) -> Callable[[Command], Command]:
     if field.annotation is bool:
         return click.option(flag, name, is_flag=True, default=None, help=text)
     if name == "categories":
-        return click.option("--category", name, multiple=True, default=None, help="Only this category; may be repeated.")
+        return click.option(
+            "--category", name, multiple=True, default=None, help="Only this category; may be repeated."
+        )
     return click.option(flag, name, type=_click_type(name), default=None, help=text)
 
 
@@ -79,7 +81,9 @@ def _click_type(name: str) -> Any:
 CONFIG_OPTION = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="TOML file; ./expertad.toml if there is one."
 )
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="End with one JSON object on the last line of stdout.")
+JSON_OPTION = click.option(
+    "--json", "as_json", is_flag=True, help="End with one JSON object on the last line of stdout."
+)
 
 
 def guarded(function: Command) -> Command:
@@ -215,6 +219,9 @@ def report(config_file: Path | None, **flags: Any) -> int:
 @click.option("--push-to-hub", "repo_id", help="Upload to this Hugging Face data set afterwards.")
 @click.option("--dry-run", is_flag=True, help="With --push-to-hub: say what would be uploaded, and upload nothing.")
 @click.option("--private/--public", default=True, show_default=True, help="With --push-to-hub: who may see it.")
+@click.option(
+    "--allow-images", is_flag=True, help="With --push-to-hub: the source's licence lets you upload its images."
+)
 @guarded
 def publish(
     config_file: Path | None,
@@ -223,13 +230,17 @@ def publish(
     repo_id: str | None,
     dry_run: bool,
     private: bool,
+    allow_images: bool,
     **flags: Any,
 ) -> int:
     """Publish what is decided so far, whole or as a variant for an ablation; optionally upload it."""
     from expertad.builder import publish_only
 
     settings = config.load(flags, config_file)
-    for line in publish_only(settings, variant_name, out, repo_id, dry_run=dry_run, private=private):
+    lines = publish_only(
+        settings, variant_name, out, repo_id, dry_run=dry_run, private=private, allow_images=allow_images
+    )
+    for line in lines:
         click.echo(line)
     return 0
 

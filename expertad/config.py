@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     source: SourceName = Field("drawn", description="Where samples come from.")
     root: Path | None = Field(None, description="The source data set's folder; the drawn set needs none.")
     workspace: Path = Field(Path("workspace"), description="Folder of the ledger, the data set and the report.")
-    ledger_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; SQLite in the workspace if not set.")
+    ledger_url: str | None = Field(
+        None, description="SQLAlchemy URL of the ledger; SQLite in the workspace if not set."
+    )
     resolution: Literal["256", "512", "1024", "raw"] | None = Field(
         None, description="Real-IAD resolution; the largest present if not set."
     )
@@ -86,7 +88,8 @@ class Settings(BaseSettings):
     json_mode: bool = Field(True, description="Whether the server is asked for JSON.")
 
     review: ReviewMode | None = Field(
-        None, description="Who decides: auto (the checks), or people. Not set: auto for the grounded teacher, else file."
+        None,
+        description="Who decides: auto (the checks), or people. Not set: auto for the grounded teacher, else file.",
     )
     with_images: bool = Field(False, description="Publish image bytes too, under the source's licence.")
     verify: bool = Field(False, description="Hash every file again, whatever its size and time say.")

@@ -62,7 +62,9 @@ def _ledger(settings: Settings) -> Finding:
 
 def _source(settings: Settings) -> Iterator[Finding]:
     if settings.source == "drawn" and not settings.source_root.exists():
-        yield Finding(True, "source", f"the drawn set, not drawn yet; the first build draws it into {settings.source_root}")
+        yield Finding(
+            True, "source", f"the drawn set, not drawn yet; the first build draws it into {settings.source_root}"
+        )
         return
     try:
         source = open_source(settings, lambda done, total: None)

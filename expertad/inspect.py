@@ -36,8 +36,10 @@ def print_status(settings: Settings, as_json: bool) -> int:
             click.echo(f"{'':>14}{number:>7}  {reason}")
     for (model, stage, currency), total in spent.items():
         cost = f", {total['cost']:.4f} {currency}" if currency else ""
-        click.echo(f"{stage} by {model}: {total['calls']:.0f} calls, {total['input_tokens']:.0f} tokens in, "
-                   f"{total['output_tokens']:.0f} out{cost}")
+        click.echo(
+            f"{stage} by {model}: {total['calls']:.0f} calls, {total['input_tokens']:.0f} tokens in, "
+            f"{total['output_tokens']:.0f} out{cost}"
+        )
     for name, why in problems.items():
         click.echo(f"category {name} could not be read: {why}")
     return 0

@@ -485,7 +485,12 @@ class Ledger:
         with self._begin() as connection:
             for row in connection.execute(sa.select(_drafts)):
                 draft = DraftRow(
-                    *row[:6],
+                    row.describe_key,
+                    row.distill_key,
+                    row.sample_id,
+                    row.description,
+                    row.think,
+                    row.fine_type,
                     tuple((a, b) for a, b in orjson.loads(row.provenance)),
                     row.checks_version,
                     tuple((a, b, c) for a, b, c in orjson.loads(row.findings)),
@@ -547,9 +552,7 @@ class Ledger:
     def annotators(self) -> list[str]:
         """Everybody who gave a verdict, in the order of their first."""
         query = (
-            sa.select(_verdicts.c.annotator)
-            .group_by(_verdicts.c.annotator)
-            .order_by(sa.func.min(_verdicts.c.number))
+            sa.select(_verdicts.c.annotator).group_by(_verdicts.c.annotator).order_by(sa.func.min(_verdicts.c.number))
         )
         with self._begin() as connection:
             return list(connection.execute(query).scalars())

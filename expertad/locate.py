@@ -86,10 +86,14 @@ def _region(path: Path | None, photo: FileRow, n: int) -> tuple[FileRow, RegionR
         digest = images.sha256_file(path)
     except (OSError, ImageError, MaskError) as error:
         # Without content there is nothing to key the region by; the file's own row carries the reason.
-        return FileRow(str(path), size, mtime_ns, None, None, None, str(error)), RegionRow("", shape, n, None, str(error))
+        return FileRow(str(path), size, mtime_ns, None, None, None, str(error)), RegionRow(
+            "", shape, n, None, str(error)
+        )
     row = FileRow(str(path), size, mtime_ns, digest, None, None, None)
     try:
-        return row, RegionRow(digest, shape, n, grid.locate(images.read_mask(path, (photo.width, photo.height)), n), None)
+        return row, RegionRow(
+            digest, shape, n, grid.locate(images.read_mask(path, (photo.width, photo.height)), n), None
+        )
     except MaskError as error:
         return row, RegionRow(digest, shape, n, None, str(error))
 

@@ -116,9 +116,7 @@ def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:
         region = dataclasses.replace(region, location=verdict.location, cells=tuple(sorted({*region.cells, cell})))
     return (
         dataclasses.replace(case, region=region),
-        dataclasses.replace(
-            draft, think=verdict.think or draft.think, fine_type=verdict.fine_type or draft.fine_type
-        ),
+        dataclasses.replace(draft, think=verdict.think or draft.think, fine_type=verdict.fine_type or draft.fine_type),
     )
 
 
@@ -221,8 +219,10 @@ def _verdict(line: bytes, where: str) -> Verdict | None:
 def _check_edit(values: Mapping[str, Any], where: str) -> None:
     location = values["location"]
     if location is not None and not any(location in grid.cell_names(n) for n in range(1, 6)):
-        raise ReviewError(f"{where}: location {location!r} is no cell's name; for a 3 x 3 grid they are "
-                          f"{', '.join(grid.cell_names(3))}")
+        raise ReviewError(
+            f"{where}: location {location!r} is no cell's name; for a 3 x 3 grid they are "
+            f"{', '.join(grid.cell_names(3))}"
+        )
     for name in ("think", "fine_type"):
         if values[name] is not None and ("<" in values[name] or not values[name].strip()):
             raise ReviewError(f"{where}: {name} must be plain text without '<', and not empty")

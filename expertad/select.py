@@ -125,7 +125,9 @@ def _divide(ordered: Sequence[str], ratio: float, start: float) -> dict[str, Par
 
 
 def _ordered(parts: Mapping[str, list[Sample]], partition: Mapping[str, Partition], seed: int) -> Plan:
-    candidates: dict[str, dict[Stratum, list[tuple[int, bytes, Sample]]]] = {name: defaultdict(list) for name in TRAINED}
+    candidates: dict[str, dict[Stratum, list[tuple[int, bytes, Sample]]]] = {
+        name: defaultdict(list) for name in TRAINED
+    }
     references: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     held_out: list[Sample] = []
     left_out: dict[str, str] = {}
@@ -159,7 +161,9 @@ def _ordered(parts: Mapping[str, list[Sample]], partition: Mapping[str, Partitio
     return Plan(
         partition=partition,
         candidates={
-            place: {stratum: tuple(item[2] for item in sorted(rows, key=lambda r: r[:2])) for stratum, rows in of.items()}
+            place: {
+                stratum: tuple(item[2] for item in sorted(rows, key=lambda r: r[:2])) for stratum, rows in of.items()
+            }
             for place, of in candidates.items()
         },
         held_out=tuple(sorted(held_out, key=lambda sample: sample.sample_id)),

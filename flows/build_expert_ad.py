@@ -32,7 +32,10 @@ PROGRESS_SECONDS = 1.0
 """An update of a progress artifact is a request to the server."""
 
 
-@flow(name=NAME, task_runner=ThreadPoolTaskRunner(max_workers=PARALLEL_CHUNKS), log_prints=False)
+runner: Any = ThreadPoolTaskRunner(max_workers=PARALLEL_CHUNKS)
+
+
+@flow(name=NAME, task_runner=runner, log_prints=False)
 def build_expert_ad(
     source: SourceName = "drawn",
     root: Path | None = None,

@@ -201,9 +201,7 @@ def test_grid_and_one_shot_and_limit(expertad: Run, drawn: Path, tmp_path: Path)
 
 
 def test_held_out_parts_never_train(expertad: Run, drawn: Path, tmp_path: Path):
-    done = expertad(
-        "build", "--source", "real-iad", "--root", drawn, "--workspace", "W", "--held-out", 0.4, "--json"
-    )
+    done = expertad("build", "--source", "real-iad", "--root", drawn, "--workspace", "W", "--held-out", 0.4, "--json")
     assert done.code == 0, done.err
     assert done.json["held_out"] > 0
     held = {row["part"] for row in rows_of(tmp_path / "W" / "dataset", "held_out", tmp_path / "c")}

@@ -20,7 +20,9 @@ from expertad.verdict import Verdict
 
 
 def sample(name: str, category: str = "bolt") -> Sample:
-    return Sample(f"{category}/{name}", category, f"{category}/{name}", "", "normal", "OK", None, f"{category}/{name}.jpg", None)
+    return Sample(
+        f"{category}/{name}", category, f"{category}/{name}", "", "normal", "OK", None, f"{category}/{name}.jpg", None
+    )
 
 
 def call(key: str, outcome: str = "ok", sample_id: str = "bolt/a", **changes: object) -> Call:
