@@ -232,11 +232,11 @@ class Asker:
 
     def describe_key(self, case: Case) -> str:
         """Key of a case's description."""
-        return self.key(self._describing(case))
+        return self.key(self.describe_request(case))
 
     def distill_key(self, case: Case, description: str) -> str:
         """Key of a case's reasoning, given its description."""
-        return self.key(self._distilling(case, description))
+        return self.key(self.distill_request(case, description))
 
     def key(self, request: Request) -> str:
         """Digest of image bytes and what is done to them, prompts, backend, model, parameters and schema version."""
@@ -262,7 +262,7 @@ class Asker:
         Raises:
             AbortError: no further call can succeed, or the budget is spent; what was received is kept.
         """
-        request = self._describing(case)
+        request = self.describe_request(case)
         call, fields, cached = await self._answer(request)
         if fields is None:
             return _quarantined(call, cached)
@@ -282,7 +282,7 @@ class Asker:
         Raises:
             AbortError: see `describe`.
         """
-        request = self._distilling(case, described.description)
+        request = self.distill_request(case, described.description)
         call, fields, cached = await self._answer(request)
         if fields is None:
             return _quarantined(call, cached)
@@ -322,11 +322,13 @@ class Asker:
 
     # -- requests
 
-    def _describing(self, case: Case) -> Request:
+    def describe_request(self, case: Case) -> Request:
+        """What is asked in step 2: the reference and the query, outlined where its defect is."""
         query = Picture(case.query, Mark(case.mask, case.region) if case.mask and case.region else None)
         return self._request("describe", case, None, (Picture(case.reference), query))
 
-    def _distilling(self, case: Case, description: str) -> Request:
+    def distill_request(self, case: Case, description: str) -> Request:
+        """What is asked in step 3: the description, and what the student will see."""
         query = Picture(case.query)
         return self._request("distill", case, description, (Picture(case.reference), query) if case.shot else (query,))
 
@@ -377,6 +379,36 @@ class Asker:
                     return call, fields, False
         finally:
             local.asked.pop(key, None)
+
+    async def settle(self, request: Request, answer: RawReply | Fault, *, via: str) -> Call:
+        """Judge and keep an answer that came by another way than `send`; nothing is asked again.
+
+        A fault that asking again may cure is kept as what it is, so the question stays open.
+        """
+        reply = answer if isinstance(answer, RawReply) else answer.reply
+        try:
+            if isinstance(answer, Fault):
+                raise answer
+            verdict = self._accept(replies.judge(answer, request, self.backend.model), answer)
+        except Fault as fault:
+            verdict = _Verdict(fault.kind, fault.reason, fault.code, {}, fault.raw or (reply.raw if reply else ""))
+        usage = reply.usage if reply and reply.usage else Usage()
+        key = self.key(request)
+        cost = self._price.cost(usage, via=via) if self._price else 0.0
+        sent = _Sent(reply, answer.http_status, cost, 0.0)
+        call = replace(self._call(key, request, self.calls.attempts(key) + 1, verdict, sent, usage), via=via)
+        if self._budget is not None:
+            self._budget.settle(0.0, cost)
+        await self._keep(call)
+        return call
+
+    async def ready(self, request: Request) -> Request:
+        """The request with its pictures encoded, as it would be sent.
+
+        Raises:
+            DataError: a file cannot be shown.
+        """
+        return await self._encoded(self.key(request), request)
 
     async def _encoded(self, key: str, request: Request) -> Request:
         if not self.backend.remote or self._encoder is None:

@@ -2,8 +2,8 @@
 
 What the SDK does unasked is kept from it: it would upload local files whose path equals a text, pass the images
 through a JSON encoder, name this machine's system in a header, send a request again when a connection drops (both may
-be billed), and forget status and body when a reply is not what it expects. So it gets markers in place of texts and images, and a session
-that puts the real ones in, sends once, and keeps what came back.
+be billed), and forget status and body when a reply is not what it expects. So it gets markers in place of texts and
+images, and a session that puts the real ones in, sends once, and keeps what came back.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _OneShot:
     """What the SDK takes for an aiohttp session: sends once, with the markers replaced, and keeps the response."""
 
     # The SDK tells an asynchronous session by its class and uses its own for any other.
-    __class__ = property(lambda self: aiohttp.ClientSession)  # type: ignore[assignment]
+    __class__ = property(lambda self: aiohttp.ClientSession)
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

@@ -57,9 +57,13 @@ class TokenMeter:
     def __init__(self, rules: ImageRules) -> None:
         self.rules = rules
         self._seen: dict[str, _Seen] = {}
+        self._image_ratio = 1.0
 
     def image_tokens(self, request: Request) -> int:
-        """Tokens of the request's pictures by the formula."""
+        """Tokens of the request's pictures by the formula, corrected by what the server was seen to count."""
+        return round(self._image_ratio * self._by_formula(request))
+
+    def _by_formula(self, request: Request) -> int:
         return sum(self.rules.tokens(picture.file.width, picture.file.height) for picture in request.pictures)
 
     def estimate(self, request: Request) -> Usage:
@@ -79,6 +83,9 @@ class TokenMeter:
         """Take in what a request really used."""
         seen = self._seen.setdefault(request.prompt_version, _Seen(output_most=0.0))
         seen.count += 1
+        formula = self._by_formula(request)
+        if usage.image_tokens and formula:
+            self._image_ratio += 0.1 * (usage.image_tokens / formula - self._image_ratio)
         weight = max(1 / seen.count, 0.05)
         characters = len(request.system) + len(request.text)
         text = max(0, usage.input_tokens - (usage.image_tokens or self.image_tokens(request)))

@@ -80,8 +80,8 @@ class Wire:
             headers["Authorization"] = f"Bearer {self.secret.reveal()}"
         return await self.exchange("POST", self.base_url + path, body, headers)
 
-    async def exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
-        """One request, one response.
+    async def exchange(self, method: str, url: str, body: Any, headers: Mapping[str, str]) -> Exchange:
+        """One request, one response; `body` is anything aiohttp sends, mostly bytes.
 
         Raises:
             Fault: retry, when no whole response came.

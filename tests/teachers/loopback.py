@@ -305,7 +305,8 @@ class Loopback:
     async def _upload(self, request: web.Request) -> web.Response:
         form = await request.post()
         upload = form["file"]
-        assert form["purpose"] == "batch" and isinstance(upload, web.FileField)
+        assert form["purpose"] == "batch"
+        assert isinstance(upload, web.FileField)
         name = f"file-{len(self.files) + 1}"
         self.files[name] = upload.file.read()
         return web.json_response({"id": name, "object": "file", "bytes": len(self.files[name])})

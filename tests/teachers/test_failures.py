@@ -171,9 +171,7 @@ class Row:
 
 FOREVER = 10_000
 ROWS = [
-    Row(
-        "429 rate", lambda h: error(h, 429, "Throttling.RateQuota", "Requests rate limit exceeded"), ("throttle", "ok")
-    ),
+    Row("429 rate", lambda h: error(h, 429, "Throttling.RateQuota", "exceeded"), ("throttle", "ok")),
     Row("429 burst", lambda h: error(h, 429, "Throttling.BurstRate", "increased too quickly"), ("throttle", "ok")),
     Row("429 quota", lambda h: error(h, 429, "insufficient_quota", "You exceeded your quota"), ("throttle", "ok")),
     Row("429 allocation", lambda h: error(h, 429, "Throttling.AllocationQuota", "exceeded"), ("throttle", "ok")),
@@ -196,9 +194,7 @@ ROWS = [
     Row("content null", lambda h: completion(h, None), ("retry", "ok")),
     Row("content empty", lambda h: completion(h, ""), ("retry", "ok")),
     Row("content empty for ever", lambda h: completion(h, ""), ("retry", "retry", "quarantine"), FOREVER),
-    Row(
-        "server down for ever", lambda h: error(h, 500, "x", "x"), ("retry",) * 4 + ("quarantine",), FOREVER, "gave_up"
-    ),
+    Row("server down for ever", lambda h: error(h, 500, "x", ""), ("retry",) * 4 + ("quarantine",), FOREVER, "gave_up"),
     Row("cut by length", lambda h: completion(h, '{"descr', finish_reason="length"), ("reask", "ok")),
     Row(
         "cut by length for ever",
