@@ -52,12 +52,13 @@ class Decal:
 
 @dataclass(frozen=True)
 class Cut:
-    """Material gone from a slab: `hole` (0..1) with its corner at plan pixel (x, y)."""
+    """Material gone from a slab: `hole` (0..1) with its corner at plan pixel (x, y); `whole` when a piece is gone."""
 
     slab: int
     x: int
     y: int
     hole: Field
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,10 +202,13 @@ def marked(
     def build(rng: np.random.Generator, form: Form) -> Flaw:
         unit = form.size / 1024
         slab = int(slabs[int(rng.integers(len(slabs)))])
-        piece = form.slabs[slab]
         mark = draw(rng, unit)
         power = float(rng.uniform(*strength))
-        if rng.random() < wall:
+        sideways = rng.random() < wall
+        if sideways:
+            slab = max(slabs, key=lambda s: form.slabs[s].top - form.slabs[s].bottom)
+        piece = form.slabs[slab]
+        if sideways:
             x, y, facing = on_outline(rng, form, slab)
             z = piece.bottom + (piece.top - piece.bottom) * rng.uniform(0.35, 0.75)
             return Flaw((Decal(mark, slab, "wall", x, y, 0.0, z, facing, power),))
@@ -224,17 +228,17 @@ def marked(
     return build
 
 
-def scratches(slabs: Sequence[int], bright: float, length: Range = (0.07, 0.42), **how: float) -> Builder:
+def scratches(slabs: Sequence[int], bright: float, length: Range = (0.07, 0.42), wall: float = 0.2) -> Builder:
     """Thin grooves; `bright` is the chance that bare material shines through."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
         reach = between(rng, length) * 1024 * unit
-        return marks.scratch(rng, unit, reach, rng.uniform(2.2, 5.0) * unit + 0.5, rng.random() < bright)
+        return marks.scratch(rng, unit, reach, rng.uniform(1.8, 4.4) * unit + 0.5, rng.random() < bright)
 
-    return marked(draw, slabs, strength=(0.6, 1.0), wall=how.get("wall", 0.1), margin=0.02)
+    return marked(draw, slabs, strength=(0.6, 1.0), wall=wall, margin=0.02)
 
 
-def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.42, wall: float = 0.15) -> Builder:
+def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.42, wall: float = 0.3) -> Builder:
     """Small craters."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
@@ -243,14 +247,14 @@ def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.4
     return marked(draw, slabs, wall=wall, strength=(0.75, 1.0), again=0.25)
 
 
-def scuffs(slabs: Sequence[int], light: bool, length: Range = (0.08, 0.3), strength: Range = (0.4, 0.8)) -> Builder:
+def scuffs(slabs: Sequence[int], light: bool, length: Range = (0.08, 0.3), strength: Range = (0.4, 0.8), wall: float = 0.25) -> Builder:
     """Worn patches of fine parallel scuffs."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
         reach = between(rng, length) * 1024 * unit
         return marks.scuff(rng, unit, reach, reach * rng.uniform(0.35, 0.7), light, rng.uniform(*strength))
 
-    return marked(draw, slabs, wall=0.12, strength=(0.75, 1.0), margin=0.02)
+    return marked(draw, slabs, wall=wall, strength=(0.75, 1.0), margin=0.02)
 
 
 def dirt(
@@ -259,7 +263,7 @@ def dirt(
     radius: Range = (0.02, 0.1),
     opacity: Range = (0.35, 0.8),
     kinds: Sequence[str] = ("stain", "ring", "oil", "specks", "smear"),
-    wall: float = 0.12,
+    wall: float = 0.25,
 ) -> Builder:
     """Contamination: dried drops, oily films, smears, clusters of specks."""
 
@@ -278,13 +282,14 @@ def dirt(
     return marked(draw, slabs, wall=wall, strength=(0.7, 1.0))
 
 
-def cracks(slabs: Sequence[int], length: Range = (0.08, 0.3)) -> Builder:
+def cracks(slabs: Sequence[int], length: Range = (0.08, 0.3), width: Range = (2.0, 4.2), wall: float = 0.0) -> Builder:
     """Branching cracks."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
-        return marks.crack(rng, unit, between(rng, length) * 1024 * unit, rng.uniform(2.4, 4.6) * unit + 0.4)
+        reach, thick = between(rng, length) * 1024 * unit, between(rng, width) * unit + 0.3
+        return marks.crack(rng, unit, reach, thick, rng.uniform(0.6, 0.85))
 
-    return marked(draw, slabs, wall=0.06, strength=(0.85, 1.0), again=0.0, margin=0.01)
+    return marked(draw, slabs, wall=wall, strength=(0.85, 1.0), again=0.0, margin=0.01)
 
 
 def objects(slabs: Sequence[int], colors: Sequence[RGB], kinds: Sequence[str] = ("fibre", "chip", "curl")) -> Builder:
@@ -294,7 +299,7 @@ def objects(slabs: Sequence[int], colors: Sequence[RGB], kinds: Sequence[str] = 
         kind = kinds[int(rng.integers(len(kinds)))]
         if kind == "fibre":
             length = between(rng, (0.12, 0.42)) * 1024 * unit
-            return marks.fibre(rng, unit, length, rng.uniform(3.0, 6.5) * unit + 0.4, choose(rng, colors))
+            return marks.fibre(rng, unit, length, rng.uniform(2.0, 5.0) * unit + 0.5, choose(rng, colors))
         if kind == "curl":
             return marks.curl(rng, unit, between(rng, (0.022, 0.06)) * 1024 * unit)
         shiny = bool(rng.random() < 0.4)
@@ -302,6 +307,18 @@ def objects(slabs: Sequence[int], colors: Sequence[RGB], kinds: Sequence[str] = 
         return marks.chip(rng, unit, between(rng, (0.014, 0.045)) * 1024 * unit, color, shiny)
 
     return marked(draw, slabs, strength=(0.95, 1.0), over=True, again=0.15)
+
+
+def wall_chips(slab: int, raw: RGB, radius: Range = (0.02, 0.05)) -> Builder:
+    """A piece broken out of a side wall: seen from one side or two, never from above."""
+
+    def draw(rng: np.random.Generator, unit: float) -> Mark:
+        reach = between(rng, radius) * 1024 * unit
+        n = marks.room(reach * 2.6)
+        edge = marks.blob(rng, n, reach * rng.uniform(0.9, 1.4), reach * rng.uniform(0.5, 0.8), 0.2, 5)
+        return marks.fracture(rng, unit, edge, raw, 0.8, 1.0)
+
+    return marked(draw, (slab,), wall=1.0, strength=(0.9, 1.0), again=0.0)
 
 
 # ---- changes of the outline -----------------------------------------------------------------------------------------
@@ -344,7 +361,7 @@ def missing(slab: int, also: Sequence[int] = (), prefix: str = "", scar: Callabl
         for item in gone:
             x, y, w, h = item.box
             for index in (slab, *also):
-                changes.append(Cut(index, x, y, np.ones((h, w), np.float32)))
+                changes.append(Cut(index, x, y, np.ones((h, w), np.float32), whole=True))
             if scar is not None and slab > 0:
                 mark = scar(rng, form.size / 1024, item)
                 lower = slab - 1
@@ -370,7 +387,7 @@ def leaning(slab: int, reach: Range, prefix: str = "", carried: Sequence[int] = 
     return build
 
 
-def dented(slabs: Sequence[int], radius: Range, push: Range, inward: float = 0.7) -> Builder:
+def dented(slabs: Sequence[int], radius: Range, push: Range, inward: float = 0.7, depth: float = 0.3) -> Builder:
     """An edge pushed in (or out): every slab of `slabs` is warped, and the dent catches the light."""
 
     def build(rng: np.random.Generator, form: Form) -> Flaw:
@@ -383,7 +400,7 @@ def dented(slabs: Sequence[int], radius: Range, push: Range, inward: float = 0.7
         cover, tone, color, paint, _ = marks.blank(n)
         px, py = marks.plane(n)
         r = np.hypot(px, py) / wide
-        relief = np.asarray(-0.32 * wide * np.exp(-((r / 0.62) ** 2)), np.float32)
+        relief = np.asarray(-depth * wide * np.exp(-((r / 0.62) ** 2)), np.float32)
         relief = relief + 0.6 * unit * smooth(relief, 2)
         cover = smoothstep(1.15, 0.55, r)
         shading = Mark(cover, tone, color, paint, relief, 0.35)

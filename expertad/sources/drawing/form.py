@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from functools import cached_property
+from typing import Literal, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from .camera import Camera, Matrix, homography, lamp_place, toward_camera
 from .fields import Field, Pixels, gradient, pixels, smooth, smoothstep
 
 Color = tuple[int, int, int]
+Piece: TypeAlias = tuple[Pixels, tuple[float, float]]
+"""A part of a slab's outline and how far its top leans aside (dx, dy), in plan pixels."""
+Window: TypeAlias = tuple[int, int, int, int]
 _T = TypeVar("_T")
 
 
@@ -77,13 +81,20 @@ class Lit:
 
 @dataclass(frozen=True)
 class Skirt:
-    """A slab's shadow and walls in a camera's image at half size.
+    """A slab's walls and shadow in a camera's image at half size.
 
-    `veil` is RGBA: the image under it is multiplied by A / 255, then RGB is added. `cover` is where walls are.
+    `color` is premultiplied by `cover`; `shade` multiplies what lies below (255 = no shadow).
     """
 
-    veil: Pixels
+    color: Pixels
     cover: Pixels
+    shade: Pixels
+
+    @cached_property
+    def veil(self) -> Pixels:
+        """RGBA: the image under it is multiplied by A / 255, then RGB is added."""
+        gain = cv2.multiply(self.shade, cv2.bitwise_not(self.cover), scale=1 / 255)
+        return np.asarray(cv2.merge([self.color, np.asarray(gain, np.uint8)]), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,11 @@ class Form:
     zoom: float = 0.92
     _kept: dict[object, object] = field(default_factory=dict, repr=False)
     _locks: defaultdict[object, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock), repr=False)
+
+    @property
+    def half(self) -> int:
+        """Width of the half-size images that walls and shadows are kept in."""
+        return max(self.size // 2, 1)
 
     def keep(self, key: object, make: Callable[[], _T]) -> _T:
         """The value of `make()`, worked out once per key."""
@@ -148,7 +164,7 @@ def light(slab: Slab, camera: Camera, size: int) -> Lit:
     lx, ly, lz, near = lamp_vectors(camera, size, slab.top)
     vx, vy, vz = toward_camera(camera)
     flat = float(lz[size // 2, size // 2])
-    lambert = np.maximum(nx * lx + ny * ly + nz * lz, 0.0) / flat * near**1.5
+    lambert = np.maximum(nx * lx + ny * ly + nz * lz, 0.0) / flat * near**1.15
     shade = camera.glow * (0.55 + 0.45 * nz) + (1.0 - camera.glow) * lambert
     hx, hy, hz = lx + vx, ly + vy, lz + vz
     h_norm = 1.0 / np.sqrt(hx * hx + hy * hy + hz * hz)
@@ -181,73 +197,85 @@ def _streak(material: Material, size: int, hx: Field, hy: Field, hz: Field) -> F
         rx, ry = (np.float32(0.0), np.float32(1.0)) if material.lines == "x" else (np.float32(1.0), np.float32(0.0))
     along = (-hx * ry + hy * rx) / hz
     cross = (hx * rx + hy * ry) / hz
-    return np.asarray(0.32 + 0.85 * np.exp(-((along / 0.26) ** 2) - (cross / 0.95) ** 2), np.float32)
+    return np.asarray(0.36 + 0.62 * np.exp(-((along / 0.26) ** 2) - (cross / 0.95) ** 2), np.float32)
 
 
-def skirt(form: Form, slab: Slab, pieces: list[tuple[Pixels, tuple[float, float]]], camera: Camera) -> Skirt:
-    """Shadow on what lies below, and walls painted from the bottom up.
+def skirt(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera) -> Skirt:
+    """Walls and shadow of a slab made of `pieces`."""
+    half = form.half
+    return Skirt(*walls(form, slab, pieces, camera, (0, 0, half, half)), shadow(form, slab, pieces, camera))
 
-    Args:
-        form: gives size and projection.
-        slab: heights, color and gloss of the walls.
-        pieces: outlines that together make the slab, each with how far its top leans aside, in plan pixels.
-        camera: the view.
+
+def walls(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera, window: Window) -> tuple[Pixels, Pixels]:
+    """The sides of a slab, painted from the bottom up: color (premultiplied) and cover, in a window of the half image.
+
+    A slab's slice at a height is its outline seen through that height's homography; enough slices leave no gap.
     """
-    half = max(form.size // 2, 1)
+    left, top, width, height = window
+    half = form.half
     scale = half / form.size
-    to_half = np.diag([scale, scale, 1.0])
+    to_half = np.array([[scale, 0, -left], [0, scale, -top], [0, 0, 1]], np.float64)
     from_half = np.diag([1.0 / scale, 1.0 / scale, 1.0])
-
-    def matrix(z: float) -> Matrix:
-        return np.asarray(to_half @ form.matrix(camera, z) @ from_half, np.float64)
-
-    small = [(np.asarray(cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA), np.uint8), lean) for alpha, lean in pieces]
-    shade = _shadow(form, slab, small, camera, half)
-    shade = np.asarray(
-        cv2.warpPerspective(shade, matrix(slab.bottom), (half, half), flags=cv2.INTER_LINEAR, borderValue=1.0), np.float32
-    )
-    color = np.zeros((half, half, 3), np.float32)
-    cover = np.zeros((half, half), np.float32)
-    height = slab.top - slab.bottom
-    travel = height * scale * float(np.sin(np.deg2rad(camera.tilt))) * form.zoom
-    for alpha, lean in small:
-        reach = max(travel, float(np.hypot(*lean)) * scale)
-        count = int(np.clip(np.ceil(reach * 1.2), 0, 48)) if height > 0 else 0
-        wall = _wall(slab, alpha, camera, half)
-        for step in range(count):
-            share = step / max(count, 1)
-            shift = np.array([[1, 0, lean[0] * scale * share], [0, 1, lean[1] * scale * share], [0, 0, 1]], np.float64)
-            to_image = matrix(slab.bottom + share * height) @ shift
-            slice_alpha = cv2.warpPerspective(alpha, to_image, (half, half)).astype(np.float32) / 255.0
-            slice_wall = cv2.warpPerspective(wall, to_image, (half, half), borderMode=cv2.BORDER_REPLICATE)
-            dim = 0.55 + 0.45 * min(1.0, (share + 0.12) * 1.6) if slab.bottom <= 0 else 0.75 + 0.25 * share
-            keep = 1.0 - slice_alpha
-            color = color * keep[..., None] + np.asarray(slice_wall, np.float32) * (slice_alpha * dim)[..., None]
-            cover = cover * keep + slice_alpha
-    gain = shade * (1.0 - cover)
-    veil = np.dstack([pixels(color), pixels(gain * 255.0)])
-    return Skirt(veil, pixels(cover * 255.0))
-
-
-def _shadow(
-    form: Form, slab: Slab, pieces: list[tuple[Pixels, tuple[float, float]]], camera: Camera, half: int
-) -> Field:
-    """Multiplier of the ground under a slab: a soft cast shadow away from the lamp, and a dark contact line."""
-    scale = half / form.size
-    x, y, z = lamp_place(camera, form.size)
-    height = (slab.top - slab.bottom) * scale
-    away = (-x / z * height, -y / z * height)
-    cast = np.zeros((half, half), np.uint8)
-    near = np.zeros((half, half), np.uint8)
+    color = np.zeros((height, width, 3), np.uint8)
+    cover = np.zeros((height, width), np.uint8)
+    tall = slab.top - slab.bottom
     for alpha, lean in pieces:
-        near = np.maximum(near, alpha)
+        reach = max(tall * float(np.sin(np.deg2rad(camera.tilt))), float(np.hypot(*lean))) * form.zoom * scale
+        count = int(np.clip(np.ceil(reach * 0.8), 0, 48)) if camera.tilt or any(lean) else 0
+        if count == 0:
+            continue
+        small = np.asarray(cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA), np.uint8)
+        sides = np.dstack([premultiplied(pixels(_wall(slab, small, camera, half)), small), small])
+        for step in range(count):
+            share = step / count
+            shift = np.array([[1, 0, lean[0] * scale * share], [0, 1, lean[1] * scale * share], [0, 0, 1]], np.float64)
+            matrix = to_half @ form.matrix(camera, slab.bottom + share * tall) @ from_half @ shift
+            piece = np.asarray(cv2.warpPerspective(sides, matrix, (width, height)), np.uint8)
+            dim = 0.62 + 0.38 * min(1.0, (share + 0.12) * 1.6) if slab.bottom <= 0 else 0.78 + 0.22 * share
+            own = np.ascontiguousarray(piece[..., 3])
+            color = lay(color, np.asarray(cv2.convertScaleAbs(piece[..., :3], alpha=dim), np.uint8), cv2.bitwise_not(own))
+            cover = np.asarray(cv2.max(cover, own), np.uint8)
+    return color, cover
+
+
+def lay(image: Pixels, add: Pixels, gain: Pixels) -> Pixels:
+    """image * gain / 255 + add, saturating; `gain` has one channel."""
+    dimmed = cv2.multiply(image, cv2.cvtColor(gain, cv2.COLOR_GRAY2RGB), scale=1 / 255)
+    return np.asarray(cv2.add(dimmed, add), np.uint8)
+
+
+def premultiplied(base: Pixels, alpha: Pixels) -> Pixels:
+    """Paint that is black where the outline is empty."""
+    return np.asarray(cv2.multiply(base, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255), np.uint8)
+
+
+def shadow(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera) -> Pixels:
+    """Multiplier (255 = none) of what lies under a slab: a soft shadow away from the lamp and a dark line of contact."""
+    quarter = max(form.size // 4, 1)
+    pad = quarter // 3
+    scale = quarter / form.size
+    x, y, z = lamp_place(camera, form.size)
+    tall = (slab.top - slab.bottom) * scale
+    away = (-x / z * tall, -y / z * tall)
+    side = quarter + 2 * pad
+    cast = np.zeros((side, side), np.uint8)
+    near = np.zeros((side, side), np.uint8)
+    for alpha, lean in pieces:
+        small = cv2.resize(alpha, (quarter, quarter), interpolation=cv2.INTER_AREA)
+        padded = np.asarray(cv2.copyMakeBorder(small, pad, pad, pad, pad, cv2.BORDER_CONSTANT), np.uint8)
+        near = np.maximum(near, padded)
         for share in np.linspace(0.0, 1.0, 7):
             dx, dy = (away[0] + lean[0] * scale) * share, (away[1] + lean[1] * scale) * share
-            moved = cv2.warpAffine(alpha, np.array([[1, 0, dx], [0, 1, dy]], np.float64), (half, half))
+            moved = cv2.warpAffine(padded, np.array([[1, 0, dx], [0, 1, dy]], np.float64), (side, side))
             cast = np.maximum(cast, np.asarray(moved, np.uint8))
-    soft = smooth(cast.astype(np.float32) / 255.0, 0.006 * half + 0.16 * height)
-    wide = smooth(near.astype(np.float32) / 255.0, 0.004 * half + 0.45 * height)
-    return np.asarray(1.0 - 0.48 * soft - 0.24 * wide, np.float32)
+    soft = smooth(cast.astype(np.float32) / 255.0, 0.006 * quarter + 0.22 * tall)
+    wide = smooth(near.astype(np.float32) / 255.0, 0.004 * quarter + 0.45 * tall)
+    gain = pixels(255.0 * (1.0 - 0.40 * soft - 0.24 * wide))
+    half = form.half
+    grow = half / form.size
+    to_half = np.diag([grow, grow, 1.0]) @ form.matrix(camera, slab.bottom)
+    from_pad = np.array([[1 / scale, 0, -pad / scale], [0, 1 / scale, -pad / scale], [0, 0, 1]], np.float64)
+    return np.asarray(cv2.warpPerspective(gain, to_half @ from_pad, (half, half), borderValue=255), np.uint8)
 
 
 def _wall(slab: Slab, alpha: Pixels, camera: Camera, half: int) -> Field:
@@ -262,6 +290,8 @@ def _wall(slab: Slab, alpha: Pixels, camera: Camera, half: int) -> Field:
     hx, hy = x / length + vx, y / length + vy
     h = float(np.sqrt(hx * hx + hy * hy + (z / length + 0.8) ** 2))
     gleam = np.maximum((outward[0] * hx + outward[1] * hy) / h, 0.0) ** 8
-    shade = camera.glow * 0.72 + (1.0 - camera.glow) * 1.25 * facing
+    # The camera's own ring light fills the walls that face it.
+    fill = np.maximum(outward[0] * vx + outward[1] * vy, 0.0)
+    shade = camera.glow * 0.75 + 0.42 * fill + (1.0 - camera.glow) * 1.15 * facing
     base = np.array(slab.wall, np.float32)
     return np.asarray(np.minimum(base * shade[..., None] + 255.0 * slab.wall_gloss * gleam[..., None], 255.0), np.float32)

@@ -120,7 +120,7 @@ def scratch(rng: np.random.Generator, unit: float, length: float, width: float, 
     else:
         tone = np.full((n, n), 0.52, np.float32)
     heading = path[-1] - path[0]
-    return Mark(cover, tone, color, paint, relief, 0.75, fickle=0.75, along=float(np.arctan2(heading[1], heading[0])))
+    return Mark(cover, tone, color, paint, relief, 0.75, fickle=0.95, along=float(np.arctan2(heading[1], heading[0])))
 
 
 def pit(rng: np.random.Generator, unit: float, radius: float, depth: float = 0.8, floor: float = 0.42) -> Mark:
@@ -142,7 +142,7 @@ def scuff(rng: np.random.Generator, unit: float, length: float, width: float, li
     cover, tone, color, paint, relief = blank(n)
     x, y = plane(n)
     lines = np.zeros((n, n), np.float32)
-    for _ in range(int(rng.integers(26, 48))):
+    for _ in range(int(rng.integers(34, 64))):
         cx, cy = rng.normal(0, 0.2, 2) * (length, width)
         reach = length * rng.uniform(0.12, 0.5)
         path = curve(rng, reach, 0.12)
@@ -161,7 +161,7 @@ def scuff(rng: np.random.Generator, unit: float, length: float, width: float, li
         paint = np.asarray(strength * (0.85 * streaks + 0.32 * np.maximum(haze, 0)), np.float32)
     else:
         tone = np.asarray(1.0 - strength * np.clip(0.9 * streaks + 0.4 * haze, 0, 1), np.float32)
-    return Mark(cover, tone, color, np.clip(paint, 0, 1), np.asarray(relief, np.float32), 0.5, fickle=0.45, along=0.0)
+    return Mark(cover, tone, color, np.clip(paint, 0, 1), np.asarray(relief, np.float32), 0.5, fickle=0.7, along=0.0)
 
 
 def _fast_stroke(n: int, path: npt.NDArray[np.float64], width: float) -> Field:
@@ -230,7 +230,7 @@ def specks(
     return Mark(np.clip(paint * 1.4, 0, 1), tone, paint_color, opacity * paint, relief, 0.25)
 
 
-def crack(rng: np.random.Generator, unit: float, length: float, width: float) -> Mark:
+def crack(rng: np.random.Generator, unit: float, length: float, width: float, darkness: float) -> Mark:
     """A jagged, branching dark line with one lit lip."""
     n = room(length * 1.15)
     cover, tone, color, paint, relief = blank(n)
@@ -243,7 +243,7 @@ def crack(rng: np.random.Generator, unit: float, length: float, width: float) ->
         heading += rng.normal(0, 0.55) - 0.45 * (heading - main_heading)
         points.append(points[-1] + np.array([np.cos(heading), np.sin(heading)]) * length / steps)
     path = np.array(points) - np.mean(points, 0)
-    taper = np.linspace(1.0, 0.25, len(path)) * rng.uniform(0.7, 1.2, len(path))
+    taper = np.linspace(1.0, 0.25, len(path)) * rng.uniform(0.6, 1.2, len(path))
     line = np.maximum(line, stroke(n, path, width * taper))
     for _ in range(int(rng.integers(1, 4))):
         at = int(rng.integers(3, steps - 3))
@@ -255,7 +255,7 @@ def crack(rng: np.random.Generator, unit: float, length: float, width: float) ->
         line = np.maximum(line, 0.9 * stroke(n, np.array(branch), 0.6 * width * np.linspace(1, 0.3, len(branch))))
     line = smooth(line, 0.4)
     cover = np.clip(smooth(line, 1.0) * 2.0, 0, 1)
-    tone = np.asarray(1.0 - 0.82 * np.clip(line * 1.2, 0, 1), np.float32)
+    tone = np.asarray(1.0 - darkness * np.clip(line * 1.2, 0, 1), np.float32)
     relief = -2.2 * width * smooth(line, 0.9)
     return Mark(np.maximum(cover, np.clip(line * 1.2, 0, 1)), tone, color, paint, relief, 0.55)
 

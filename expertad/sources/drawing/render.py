@@ -16,15 +16,13 @@ from . import marks
 from .camera import Camera, Matrix, Pose, into_plan, lamp_place, project
 from .fields import Field, Pixels, clouds, generator, grain, pixels, smooth, smoothstep
 from .flaws import Bend, Change, Cut, Decal, Flaw, Lean, piece_of
-from .form import Form, Skirt, skirt
+from .form import Form, Piece, Skirt, Window, lay, shadow, walls
 
 VISIBLE = 9
 """Smallest difference of a channel (0..255), before sensor noise, that counts as a visible change."""
 
 SMALLEST = 0.00022
 """Smallest share of the image that counts as a visible flaw."""
-
-Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,9 @@ def _spoil(form: Form, slabs: list[_Painted], changes: tuple[Change, ...], camer
     out = list(slabs)
     for index in sorted({change.slab for change in changes}):
         sprite, alpha = slabs[index].sprite.copy(), slabs[index].alpha.copy()
-        leaning: list[tuple[Pixels, tuple[float, float]]] = []
-        for change in changes:
-            if change.slab != index:
-                continue
+        leaning: list[Piece] = []
+        own = [change for change in changes if change.slab == index]
+        for change in own:
             match change:
                 case Cut():
                     _cut(sprite, alpha, change)
@@ -123,11 +120,25 @@ def _spoil(form: Form, slabs: list[_Painted], changes: tuple[Change, ...], camer
                     piece = piece_of(alpha, change.item)
                     alpha = np.asarray(cv2.subtract(alpha, piece), np.uint8)
                     leaning.append((piece, (change.dx, change.dy)))
-        walls = skirt(form, form.slabs[index], [(alpha, (0.0, 0.0)), *leaning], camera)
+        side = _walls(form, index, [(alpha, (0.0, 0.0)), *leaning], own, camera)
         for piece, (dx, dy) in leaning:
             sprite, alpha = _move(sprite, alpha, piece, dx, dy)
-        out[index] = _Painted(sprite, alpha, walls, slabs[index].top)
+        out[index] = _Painted(sprite, alpha, side, slabs[index].top)
     return out
+
+
+def _walls(form: Form, index: int, pieces: list[Piece], changes: list[Change], camera: Camera) -> Skirt:
+    """Walls painted anew where they changed; the shadow too when a whole piece moved or went."""
+    slab, known = form.slabs[index], form.skirt(index, camera)
+    color, cover, shade = known.color.copy(), known.cover.copy(), known.shade
+    window = _window(form, Flaw((), tuple(changes)), camera, Pose(), form.half / form.size)
+    if window is not None:
+        left, top, width, height = window
+        fresh = walls(form, slab, pieces, camera, window)
+        color[top : top + height, left : left + width], cover[top : top + height, left : left + width] = fresh
+    if any(isinstance(change, Lean) or (isinstance(change, Cut) and change.whole) for change in changes):
+        shade = shadow(form, slab, pieces, camera)
+    return Skirt(color, cover, shade)
 
 
 def _cut(sprite: Pixels, alpha: Pixels, change: Cut) -> None:
@@ -189,7 +200,7 @@ def _compose(
     for index, slab in enumerate(slabs):
         to_window = (place @ double)[:2]
         veil = cv2.warpAffine(slab.skirt.veil, to_window, (width, height), borderValue=(0, 0, 0, 255))
-        image = _over(image, veil[..., :3], veil[..., 3])
+        image = lay(image, np.ascontiguousarray(veil[..., :3]), np.ascontiguousarray(veil[..., 3]))
         for decal in decals:
             if decal.slab == index and decal.where == "wall":
                 cover = cv2.warpAffine(slab.skirt.cover, to_window, (width, height))
@@ -197,7 +208,7 @@ def _compose(
         matrix = place @ form.matrix(camera, slab.top)
         alpha = np.asarray(cv2.warpPerspective(slab.alpha, matrix, (width, height)), np.uint8)
         sprite = cv2.warpPerspective(slab.sprite, matrix, (width, height))
-        image = _over(image, np.asarray(sprite, np.uint8), np.asarray(cv2.bitwise_not(alpha), np.uint8))
+        image = lay(image, np.asarray(sprite, np.uint8), np.asarray(cv2.bitwise_not(alpha), np.uint8))
         for decal in decals:
             if decal.slab == index and decal.where == "top":
                 image = _decal(form, image, decal, camera, place, alpha)
@@ -205,11 +216,6 @@ def _compose(
         if decal.where == "over":
             image = _decal(form, image, decal, camera, place, None)
     return image
-
-
-def _over(image: Pixels, add: Pixels, gain: Pixels) -> Pixels:
-    dimmed = cv2.multiply(image, cv2.cvtColor(gain, cv2.COLOR_GRAY2RGB), scale=1 / 255)
-    return np.asarray(cv2.add(dimmed, add), np.uint8)
 
 
 def _frame(form: Form, decal: Decal, camera: Camera) -> tuple[Matrix, tuple[float, float, float]] | None:
@@ -256,8 +262,8 @@ def _decal(form: Form, image: Pixels, decal: Decal, camera: Camera, place: Matri
     return pixels(after)
 
 
-def _window(form: Form, flaw: Flaw, camera: Camera, pose: Pose) -> Window | None:
-    """Image rectangle that holds everything the flaw can change, with a margin; None when out of sight."""
+def _window(form: Form, flaw: Flaw, camera: Camera, pose: Pose, scale: float = 1.0) -> Window | None:
+    """Rectangle of the scaled image that holds everything the flaw can change, with a margin; None when out of sight."""
     corners: list[npt.NDArray[np.float64]] = []
     posed = pose.matrix(form.size)
     for decal in flaw.decals:
@@ -281,9 +287,10 @@ def _window(form: Form, flaw: Flaw, camera: Camera, pose: Pose) -> Window | None
             corners.append(_corners(posed @ form.matrix(camera, z), x - grow, y - grow, w + 2 * grow, h + 2 * grow))
     if not corners:
         return None
-    points = np.concatenate(corners)
-    low = np.clip(np.floor(points.min(0)) - 6, 0, form.size).astype(int)
-    high = np.clip(np.ceil(points.max(0)) + 6, 0, form.size).astype(int)
+    points = np.concatenate(corners) * scale
+    limit = round(form.size * scale)
+    low = np.clip(np.floor(points.min(0)) - 6, 0, limit).astype(int)
+    high = np.clip(np.ceil(points.max(0)) + 6, 0, limit).astype(int)
     if (high - low).min() < 8:
         return None
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

@@ -5,7 +5,7 @@ Lengths are in sizes (1 = width of the plan) from the plan's center; distances c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .fields import Field, Pixels, pixels
 from .flaws import Builder
-from .form import Color, Form
+from .form import Color, Form, premultiplied
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,19 @@ class Plan:
         outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0))
         return np.asarray((outside + np.minimum(np.maximum(dx, dy), 0) - r) * self.size, np.float32)
 
+    def boxes(self, places: Sequence[tuple[float, float, float, float]], r: float = 0.0) -> Field:
+        """Signed distance of many small boxes (x, y, hx, hy); far from all of them it is merely large."""
+        out = np.full((self.size, self.size), 1e3, np.float32)
+        for x, y, hx, hy in places:
+            x0, y0, w, h = self.pixel_box(x, y, hx + 0.012, hy + 0.012)
+            dx = np.abs(self.x[:, x0 : x0 + w] - x) - (hx - r)
+            dy = np.abs(self.y[y0 : y0 + h] - y) - (hy - r)
+            outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0))
+            own = (outside + np.minimum(np.maximum(dx, dy), 0) - r) * self.size
+            part = out[y0 : y0 + h, x0 : x0 + w]
+            np.minimum(part, own, out=part)
+        return out
+
     def text(self, words: str, x: float, y: float, height: float, thick: float = 0.12) -> Field:
         """0..1 picture of a line of text centered at a place."""
         canvas = np.zeros((self.size, self.size), np.uint8)
@@ -112,11 +125,6 @@ def textured(base: Pixels, texture: Field, alpha: Pixels) -> Pixels:
     gain = pixels(128.0 * (1.0 + texture))
     out = cv2.multiply(base, cv2.cvtColor(gain, cv2.COLOR_GRAY2RGB), scale=1 / 128)
     return premultiplied(np.asarray(out, np.uint8), alpha)
-
-
-def premultiplied(base: Pixels, alpha: Pixels) -> Pixels:
-    """Paint that is black where the outline is empty."""
-    return np.asarray(cv2.multiply(base, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255), np.uint8)
 
 
 def crop(rng: np.random.Generator, field: Field, size: int) -> Field:

@@ -72,7 +72,7 @@ CATEGORY = Category(
     dress,
     {
         "AK": (flaws.pits((0, 1), (0.012, 0.036), floor=0.38),),
-        "BX": (flaws.dented((0,), (0.06, 0.13), (0.014, 0.034)),),
+        "BX": (flaws.dented((0,), (0.06, 0.13), (0.014, 0.034), depth=0.10),),
         "CH": (flaws.scuffs((0, 1), light=True, length=(0.08, 0.2)),),
         "HS": (flaws.scratches((0, 0, 1), bright=0.45, length=(0.06, 0.3)),),
         "ZW": (

@@ -25,8 +25,8 @@ def build(size: int) -> Form:
     radius = plan.radius()
     rim = 7 * unit * (smoothstep(0.300, 0.312, radius) - smoothstep(0.352, 0.364, radius))
     ring = 4 * unit * (smoothstep(0.168, 0.175, radius) - smoothstep(0.183, 0.19, radius))
-    mark = 5 * unit * smooth(np.maximum(plan.text("PP", 0, -0.045, 0.09, 0.16), plan.text("28-410", 0, 0.07, 0.045, 0.14)), 1.3 * unit)
-    gate = -4 * unit * smoothstep(0.012, 0.006, np.hypot(plan.x, plan.y - 0.0105))
+    mark = 5 * unit * smooth(np.maximum(plan.text("PP", 0, -0.05, 0.09, 0.16), plan.text("28-410", 0, 0.07, 0.045, 0.14)), 1.3 * unit)
+    gate = -4 * unit * smoothstep(0.012, 0.006, np.hypot(plan.x, plan.y - 0.006))
     rough = 0.10 * grain(generator(0, "form", NAME), (size, size), 1.0 * unit)
     plastic = Material(gloss=0.34, shininess=30, mirror=0.55)
     slabs = (
@@ -61,10 +61,10 @@ CATEGORY = Category(
     {
         "BX": (flaws.dented((0, 1), (0.08, 0.17), (0.018, 0.042), inward=0.85),),
         "HS": (flaws.scratches((1,), bright=0.75, length=(0.08, 0.4), wall=0.0),),
-        "PS": (flaws.cracks((1,), (0.1, 0.32)), flaws.chipped((0,), (84, 136, 204), (0.03, 0.07))),
+        "PS": (flaws.cracks((1,), (0.1, 0.32)), flaws.wall_chips(0, (96, 146, 210), (0.03, 0.06))),
         "QS": (flaws.chipped((0,), (70, 122, 192), (0.045, 0.095)),),
         "ZW": (
-            flaws.dirt((1, 1, 0), ((40, 34, 28), (120, 92, 40), (225, 222, 210)), (0.018, 0.085), (0.4, 0.8), wall=0.0),
+            flaws.dirt((1, 1, 1, 0), ((40, 34, 28), (120, 92, 40), (225, 222, 210)), (0.018, 0.085), (0.4, 0.8)),
         ),
     },
 )

@@ -40,13 +40,11 @@ def build(size: int) -> Form:
         relief = relief - 4 * unit * smoothstep(0.006, 0.002, np.abs(plan.x - (c - COLUMNS / 2) * PITCH))
     for r in range(1, ROWS):
         relief = relief - 4 * unit * smoothstep(0.006, 0.002, np.abs(plan.y - (r - ROWS / 2) * PITCH * 1.12))
-    pins = np.full((size, size), 1e9, np.float32)
-    holes = np.full((size, size), 1e9, np.float32)
-    items = []
-    for number, (x, y) in enumerate(places()):
-        pins = np.minimum(pins, plan.box(PIN, PIN, 0.004, x, y))
-        holes = np.minimum(holes, plan.box(PIN + 0.009, PIN + 0.009, 0.006, x, y))
-        items.append(Item(f"pin {number + 1}", plan.pixel_box(x, y, PIN + 0.004, PIN + 0.004)))
+    pins = plan.boxes([(x, y, PIN, PIN) for x, y in places()], 0.004)
+    holes = plan.boxes([(x, y, PIN + 0.009, PIN + 0.009) for x, y in places()], 0.006)
+    items = [
+        Item(f"pin {number + 1}", plan.pixel_box(x, y, PIN + 0.004, PIN + 0.004)) for number, (x, y) in enumerate(places())
+    ]
     relief = relief - 5 * unit * smoothstep(1.5 * unit, -2 * unit, holes)
     relief = relief + 0.16 * grain(generator(0, "form", NAME), (size, size), 1.2 * unit)
     plastic = Material(gloss=0.16, shininess=14, mirror=0.18)
@@ -95,7 +93,7 @@ CATEGORY = Category(
     {
         "BX": (flaws.leaning(1, (0.03, 0.075)),),
         "QS": (flaws.missing(1, scar=_socket),),
-        "PS": (flaws.chipped((0,), (92, 92, 95), (0.03, 0.08)), flaws.cracks((0,), (0.1, 0.25))),
+        "PS": (flaws.chipped((0,), (92, 92, 95), (0.03, 0.08)), flaws.wall_chips(0, (104, 104, 108)), flaws.cracks((0,), (0.1, 0.25))),
         "HS": (flaws.scratches((0,), bright=0.9, length=(0.07, 0.3), wall=0.3),),
         "ZW": (
             flaws.dirt((0,), ((206, 200, 186), (150, 120, 70), (190, 194, 196)), (0.018, 0.07), (0.4, 0.75), kinds=("stain", "ring", "specks", "smear"), wall=0.2),

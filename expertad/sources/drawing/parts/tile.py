@@ -11,29 +11,43 @@ from ..form import Form, Material, Slab
 from ..shapes import Category, Plan, bevel, crop, mix, outline, solid, textured
 
 NAME = "tile"
-GLAZE = (226, 222, 211)
-COBALT = (44, 74, 138)
+GLAZE = (205, 201, 190)
+COBALT = (42, 66, 122)
+OCHRE = (178, 132, 58)
+SAGE = (104, 128, 104)
 BISQUE = (196, 138, 98)
 
 
 def _print(plan: Plan) -> Pixels:
+    """Border, rosette and corner fans under the glaze."""
     size = plan.size
+    rng = generator(0, "print", NAME)
     picture = np.full((size, size, 3), GLAZE, np.float32)
+    # Hand-printed color is uneven: it is thinner in places.
+    ink = np.clip(0.86 + 0.10 * clouds(rng, (size, size), 16, 2), 0.6, 1.0)
     angle, radius = np.arctan2(plan.y, plan.x), plan.radius()
-    petals = (radius - 0.105 - 0.075 * np.abs(np.cos(4 * angle)) ** 0.7) * size
-    picture = mix(picture, COBALT, 0.82 * solid(np.asarray(petals, np.float32)))
-    picture = mix(picture, GLAZE, solid(plan.disc(0.075)))
-    picture = mix(picture, (188, 142, 62), 0.9 * solid(plan.disc(0.05)))
-    for inset, width in ((0.40, 0.006), (0.375, 0.003)):
-        frame = np.abs(plan.box(inset, inset, 0.02)) - width * size / 2
-        picture = mix(picture, COBALT, 0.78 * solid(frame))
+    petals = np.asarray((radius - 0.075 - 0.125 * np.abs(np.cos(4 * angle)) ** 0.55) * size, np.float32)
+    picture = mix(picture, COBALT, solid(petals) * ink)
+    veins = np.asarray((np.abs(np.sin(4 * angle)) * radius - 0.012) * size, np.float32)
+    picture = mix(picture, GLAZE, 0.75 * solid(np.maximum(veins, petals + 0.018 * size)))
+    leaves = np.asarray((np.abs(radius - 0.245) - 0.020 * np.abs(np.sin(4 * angle)) ** 2 + 0.008) * size, np.float32)
+    picture = mix(picture, SAGE, solid(leaves) * ink)
+    picture = mix(picture, GLAZE, solid(plan.disc(0.078)))
+    picture = mix(picture, OCHRE, solid(plan.disc(0.060)) * ink)
+    picture = mix(picture, COBALT, solid(plan.disc(0.020)) * ink)
+    for inset, width in ((0.425, 0.010), (0.403, 0.003)):
+        frame = np.abs(plan.box(inset, inset, 0.012)) - width * size / 2
+        picture = mix(picture, COBALT, solid(frame) * ink)
+    inside = solid(plan.box(0.395, 0.395))
     for sx in (-1, 1):
         for sy in (-1, 1):
-            quarter = np.abs(plan.disc(0.16, 0.375 * sx, 0.375 * sy)) - 0.014 * size
-            inside = solid(plan.box(0.368, 0.368, 0.0))
-            picture = mix(picture, COBALT, 0.78 * solid(quarter) * inside)
-            dot = solid(plan.disc(0.035, 0.275 * sx, 0.275 * sy))
-            picture = mix(picture, (188, 142, 62), 0.88 * dot)
+            x, y = 0.395 * sx, 0.395 * sy
+            for r, width in ((0.190, 0.016), (0.155, 0.004)):
+                picture = mix(picture, COBALT, solid(np.abs(plan.disc(r, x, y)) - width * size / 2) * inside * ink)
+            turn = np.arctan2(plan.y - y, plan.x - x)
+            fan = (plan.radius(x, y) - 0.06 - 0.07 * np.abs(np.cos(6 * turn)) ** 0.8) * size
+            picture = mix(picture, OCHRE, solid(np.asarray(fan, np.float32)) * inside * ink)
+            picture = mix(picture, COBALT, solid(plan.disc(0.038, x, y)) * inside * ink)
     return pixels(picture)
 
 
@@ -43,7 +57,7 @@ def build(size: int) -> Form:
     body = plan.box(0.455, 0.455, 0.012)
     rng = generator(0, "form", NAME)
     relief = bevel(body, 16 * unit, 0.6) + 1.1 * unit * clouds(rng, (size, size), 12, 2)
-    glaze = Material(gloss=0.30, shininess=70, mirror=0.5)
+    glaze = Material(gloss=0.22, shininess=60, mirror=0.5)
     slabs = (
         Slab("tile", outline(body), np.asarray(relief, np.float32), _print(plan), 0.0, 0.045 * size, glaze, BISQUE, wall_gloss=0.05),
     )  # fmt: skip
@@ -73,12 +87,13 @@ CATEGORY = Category(
     build,
     dress,
     {
-        "AK": (flaws.pits((0,), (0.010, 0.034), floor=0.34, wall=0.0),),
+        "AK": (flaws.pits((0,), (0.010, 0.034), floor=0.34, wall=0.1),),
         "CH": (flaws.scuffs((0,), light=False, length=(0.1, 0.3), strength=(0.3, 0.55)),),
         "HS": (flaws.scratches((0,), bright=0.0, length=(0.08, 0.5), wall=0.0),),
         "PS": (
             flaws.chipped((0,), BISQUE, (0.028, 0.075)),
-            flaws.cracks((0,), (0.14, 0.45)),
+            flaws.cracks((0,), (0.14, 0.45), (1.2, 2.6)),
+            flaws.wall_chips(0, (226, 190, 160), (0.03, 0.07)),
         ),
         "ZW": (
             flaws.dirt((0,), ((92, 64, 34), (52, 48, 44), (110, 96, 40)), (0.02, 0.1), (0.35, 0.75), wall=0.12),
