@@ -7,12 +7,14 @@ with a reason, so that the accounting of the build begins complete.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from expertad.errors import SourceError
 from expertad.sample import Sample
 from expertad.sources.disk import printable
 
@@ -102,3 +104,21 @@ def few(names: Iterable[str], most: int = 3) -> str:
     ordered = sorted(names)
     text = ", ".join(printable(name) for name in islice(ordered, most))
     return f"{text} and {len(ordered) - most} more" if len(ordered) > most else text
+
+
+def required_folder(path: Path, meaning: str) -> Path:
+    """The absolute path of a folder that can be listed.
+
+    Raises:
+        SourceError: it cannot; the message asks for `meaning`.
+    """
+    path = Path(os.path.abspath(path))
+    try:
+        os.listdir(path)
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} does not exist; give {meaning}") from error
+    except NotADirectoryError as error:
+        raise SourceError(f"{path} is a file; give {meaning}") from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be listed: {error.strerror}; give {meaning}") from error
+    return path

@@ -131,12 +131,22 @@ def difference(found: str, wanted: str) -> str:
     return " (they differ in letter case alone: rename one after the other)"
 
 
-def folder_stamp(path: str, mtime_ns: int) -> str:
-    """What changes when a file is added to or removed from a folder.
+def listed(folder: str) -> list[str]:
+    """The names in a folder; none where it cannot be listed, or not any more."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def folder_stamp(folder: str) -> str:
+    """What changes when a file is added to or removed from a folder; "" where it cannot be reached.
 
     The folder's time of change is enough unless it is so young that a further change could carry the same stamp; then
     the names count too.
     """
-    if time.time_ns() - mtime_ns < RECENT_NS:
-        return f"{mtime_ns} {sorted(os.listdir(path))!r}"
-    return str(mtime_ns)
+    try:
+        mtime_ns = os.stat(folder).st_mtime_ns
+    except OSError:
+        return ""
+    return f"{mtime_ns} {sorted(listed(folder))!r}" if time.time_ns() - mtime_ns < RECENT_NS else str(mtime_ns)

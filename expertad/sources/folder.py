@@ -35,8 +35,18 @@ import yaml
 
 from expertad.errors import SourceError
 from expertad.sample import NORMAL_CLASS, Sample, Stratum
-from expertad.sources.base import Inventory, Unusable, content_id, few
-from expertad.sources.disk import Fault, file_fault, fold, folder_stamp, inside, printable, text_fault, usable_files
+from expertad.sources.base import Inventory, Unusable, content_id, few, required_folder
+from expertad.sources.disk import (
+    Fault,
+    file_fault,
+    fold,
+    folder_stamp,
+    inside,
+    listed,
+    printable,
+    text_fault,
+    usable_files,
+)
 from expertad.taxonomy import COARSE_TYPES, coarse_type
 
 MAPPING_NAME = "expertad-folder.yaml"
@@ -85,14 +95,11 @@ class Folder:
     name = "folder"
 
     def __init__(self, root: Path, mapping: Path | None = None) -> None:
-        root = Path(os.path.abspath(root))
-        if not root.is_dir():
-            what = "is a file" if root.exists() else "does not exist"
-            raise SourceError(f"source folder {root} {what}; give the folder that holds the categories")
+        root = required_folder(root, "the folder that holds the categories")
         single = _is_category(root)
         self.image_root = root.parent if single else root
         self._boundary = os.path.realpath(root)
-        self._categories = (root.name,) if single else _categories(root)
+        self._categories = _checked((root.name,), root.parent) if single else _checked(_categories(root), root)
         self._mapping = _read_mapping(mapping or root / MAPPING_NAME, required=mapping is not None)
         unknown = sorted(set(self._mapping.categories) - set(self._categories))
         if unknown:
@@ -113,13 +120,11 @@ class Folder:
         Raises:
             SourceError: the category is not one of this source's.
         """
-        top = self._top(category)
         rules = self._mapping.rules(category)
         pattern = rules.part.pattern if rules.part else None
         lines = [f"{_RULES} {self.image_root} {sorted(rules.types.items())!r} {pattern!r}"]
-        for folder in sorted(usable_files(top, category, self._boundary)):
-            path = f"{self.image_root}/{folder}"
-            lines.append(f"{folder} {folder_stamp(path, os.stat(path).st_mtime_ns)}")
+        for folder in sorted(usable_files(self._top(category), category, self._boundary)):
+            lines.append(f"{folder} {folder_stamp(f'{self.image_root}/{folder}')}")
         return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def read(self, category: str) -> Inventory:
@@ -159,7 +164,8 @@ class _Category:
         for folder in sorted(self.files):
             for name in self._listed(folder):
                 path = f"{folder}/{name}"
-                if name in self.files[folder] and not _is_image(name):
+                # A folder that was not entered may hide photographs, so it is not passed over like other files.
+                if not _is_image(name) and not os.path.isdir(f"{self.image_root}/{path}"):
                     ignored.append(path)
                 else:
                     results[printable(os.path.splitext(path)[0])].append((path, self._examined(folder, name, rules)))
@@ -180,7 +186,7 @@ class _Category:
 
     def _listed(self, folder: str) -> list[str]:
         """What stands in a folder of `train/` or `test/` and was not entered as a folder, in order."""
-        names = os.listdir(f"{self.image_root}/{folder}")
+        names = listed(f"{self.image_root}/{folder}")
         if folder == self.category:
             names = [name for name in names if name in ("train", "test")]
         elif folder.split("/")[1] not in ("train", "test"):
@@ -273,12 +279,14 @@ class _Category:
         return notes
 
     def _masks_without_image(self) -> list[str]:
+        """Files under `ground_truth/` that are no defective image's mask."""
+        top = f"{self.category}/ground_truth"
         idle = []
         for folder, names in self.files.items():
-            _, _, below = folder.partition("/ground_truth/")
-            if not below:
+            if folder != top and not folder.startswith(f"{top}/"):
                 continue
-            images = self.files.get(f"{self.category}/test/{below}", ()) if below != "good" else ()
+            defect = folder.removeprefix(top)
+            images = self.files.get(f"{self.category}/test{defect}", ()) if defect not in ("", "/good") else ()
             wanted = {f"{os.path.splitext(image)[0]}_mask.png" for image in images if _is_image(image)}
             idle += [f"{folder}/{name}" for name in names - wanted if _is_image(name)]
         return idle
@@ -313,10 +321,15 @@ def _categories(root: Path) -> tuple[str, ...]:
             f"no category in {root}: looked for <category>/train/good and <category>/test/<defect>, found {seen}; "
             f"give the folder that holds the categories, or one category"
         )
-    for name in found:
-        if fault := _name_fault(name):
-            raise SourceError(f"category folder {printable(name)!r} in {root} {fault.detail}")
     return found
+
+
+def _checked(categories: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """The categories, when each has a name that can be published."""
+    for name in categories:
+        if fault := _name_fault(name):
+            raise SourceError(f"category folder {printable(name)!r} in {folder} {fault.detail}")
+    return categories
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -24,7 +24,7 @@ import orjson
 
 from expertad.errors import SourceError
 from expertad.sample import NORMAL_CLASS
-from expertad.sources.base import Inventory, few
+from expertad.sources.base import Inventory, few, required_folder
 from expertad.sources.disk import difference, fold, folder_stamp, inside, printable, text_fault, usable_files
 from expertad.sources.real_iad_entries import Place, read_entries
 
@@ -66,12 +66,7 @@ class RealIAD:
     ) -> None:
         self.licence = licence
         self.title = title
-        self._root = Path(os.path.abspath(root))
-        if not self._root.is_dir():
-            what = "is a file" if self._root.exists() else "does not exist"
-            raise SourceError(
-                f"Real-IAD root {self._root} {what}; give the folder that holds realiad_1024 and {variant}"
-            )
+        self._root = required_folder(root, f"the folder that holds realiad_1024 and {variant}")
         self._jsons = _json_files(self._root, variant)
         self.image_root = _image_root(self._root, resolution)
         self._boundary = os.path.realpath(self.image_root)
@@ -124,11 +119,12 @@ class RealIAD:
     def _wished(self, categories: Sequence[str]) -> tuple[str, ...]:
         """The categories asked for, as they are spelled on disk."""
         spelled = {fold(name): name for name in self._jsons}
-        missing = sorted({name for name in categories if fold(name) not in spelled})
+        spelled |= {name: name for name in self._jsons}
+        missing = sorted({name for name in categories if name not in spelled and fold(name) not in spelled})
         if missing or not categories:
             asked = f"no JSON for category {', '.join(missing)}" if missing else "no category asked for"
             raise SourceError(f"{asked}; {self._root} has {', '.join(sorted(self._jsons))}")
-        return tuple(sorted({spelled[fold(name)] for name in categories}))
+        return tuple(sorted({spelled.get(name) or spelled[fold(name)] for name in categories}))
 
     def _json_path(self, category: str) -> Path:
         if category not in self._categories:
@@ -185,8 +181,8 @@ def _json_files(root: Path, variant: str) -> dict[str, Path]:
         found = {path.stem: path for path in place.glob("*.json") if path.is_file() and path.name[0] != "."}
         if found:
             for name in found:
-                if printable(name) != name:
-                    raise SourceError(f"file name {printable(name)}.json in {place} is not UTF-8; rename it")
+                if printable(name) != name or text_fault(name):
+                    raise SourceError(f"file name {printable(name)!r}.json in {place} cannot be published; rename it")
             return found
     looked = " and ".join(f"{place}/*.json" for place in places)
     if (root / f"{variant}.zip").is_file():
@@ -272,13 +268,17 @@ def _image_folder(meta: dict[str, Any], path: Path, category: str) -> tuple[str,
 
 def _folder_lines(path: str, relative: str, depth: int) -> list[str]:
     """A line for a folder and for each below it, down to part folders, that changes when its files do."""
-    lines = [f"{relative} {folder_stamp(path, os.stat(path).st_mtime_ns)}"]
+    lines = [f"{relative} {folder_stamp(path)}"]
     if _PART_FOLDER.fullmatch(os.path.basename(path)) or depth == _DEEPEST:
         return lines
-    with os.scandir(path) as listing:
-        for entry in listing:
-            if entry.is_dir():
-                lines += _folder_lines(entry.path, f"{relative}/{entry.name}", depth + 1)
+    try:
+        with os.scandir(path) as listing:
+            entries = list(listing)
+    except OSError:
+        return lines
+    for entry in entries:
+        if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+            lines += _folder_lines(entry.path, f"{relative}/{entry.name}", depth + 1)
     return lines
 
 

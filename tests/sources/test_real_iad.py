@@ -351,6 +351,7 @@ def test_links_that_lead_back_to_themselves_end(tree):
     tree.ok(number=2)
     (tree.images / "OK/S0002/again").symlink_to(tree.images / "OK")
     (tree.images / "OK/up").symlink_to(tree.images)
+    (tree.images / "OK/loop").symlink_to(tree.images / "OK/loop")
     inventory = tree.read()
     assert reasons(inventory) == ["symbolic link loop"]
     assert ids(inventory) == ["audiojack/OK/S0002/C1"]
