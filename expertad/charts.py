@@ -120,7 +120,9 @@ def _bars(axes: Axes, names: Sequence[str], counts: Sequence[int], colors: Seque
     axes.set_xlim(0, max([*counts, 1]) * 1.12)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for place, count in zip(places, counts, strict=True):
-        axes.annotate(f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center")
+        text = axes.annotate(f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center")
+        # It lies inside the axes; measuring hundreds of texts for the layout would take most of the time.
+        text.set_in_layout(False)
 
 
 def _types(records: Sequence[Record]) -> Figure:
@@ -206,4 +208,5 @@ def _heat(axes: Axes, counts: list[list[int]], colors: str) -> None:
     for r, row in enumerate(counts):
         for c, count in enumerate(row):
             if count:
-                axes.text(c, r, f"{count:,}", ha="center", va="center", color="white" if count > 0.65 * top else _INK)
+                color = "white" if count > 0.65 * top else _INK
+                axes.text(c, r, f"{count:,}", ha="center", va="center", color=color).set_in_layout(False)

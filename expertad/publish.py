@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,7 +28,7 @@ from expertad.record import (
     to_row,
     validate,
 )
-from expertad.replace_folder import replaced_folder
+from expertad.replace_folder import replaced_folder, sync_tree
 from expertad.variant import Variant
 
 DIGEST_FILE = "digest.json"
@@ -114,7 +115,11 @@ def publish(
         registry = dataset_info()
         validate(registry, "dataset_info")
         _write_json(folder / "dataset_info.json", registry)
-        charts.draw(records, info.grid, folder / "assets")
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # The disk takes in the shards while the charts are drawn.
+            synced = pool.submit(sync_tree, folder)
+            charts.draw(records, info.grid, folder / "assets")
+            synced.result()
         (folder / "README.md").write_text(card, encoding="utf-8")
         _write_json(folder / DIGEST_FILE, {**stamp, "files": _sizes(folder)})
     return Published(out, digest, changed=True, counts=counts)

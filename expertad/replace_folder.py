@@ -60,7 +60,7 @@ def replaced_folder(out: Path, exchange: Exchange = exchange) -> Iterator[Path]:
         fresh, lock = _locked_folder(out)
         try:
             yield fresh
-            _sync_tree(fresh)
+            sync_tree(fresh)
             _swap(fresh, out, exchange)
             _sync(out.parent)
         finally:
@@ -138,7 +138,8 @@ def _swap(fresh: Path, out: Path, exchange: Exchange) -> None:
         shutil.rmtree(retired)
 
 
-def _sync_tree(folder: Path) -> None:
+def sync_tree(folder: Path) -> None:
+    """Wait until a folder with everything in it is on disk."""
     for parent, _, names in os.walk(folder):
         for name in names:
             _sync(Path(parent, name))
