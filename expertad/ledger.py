@@ -467,14 +467,14 @@ class Ledger:
                 yield Call(*row)
 
     def spent(self) -> dict[tuple[str, str, str], dict[str, float]]:
-        """Totals by (model, stage, currency): calls, input_tokens, output_tokens, image_tokens, cost."""
-        sums = [sa.func.sum(_calls.c[name]) for name in ("input_tokens", "output_tokens", "image_tokens", "cost")]
+        """Totals by (model, stage, currency): calls, input_tokens, output_tokens, image_tokens, cost, latency_s."""
+        sums = [sa.func.sum(_calls.c[name]) for name in ("input_tokens", "output_tokens", "image_tokens", "cost", "latency_s")]
         query = sa.select(_calls.c.model, _calls.c.stage, _calls.c.currency, sa.func.count(), *sums).group_by(
             _calls.c.model, _calls.c.stage, _calls.c.currency
         )
         with self._begin() as connection:
             rows = connection.execute(query.order_by(_calls.c.model, _calls.c.stage)).all()
-        names = ("calls", "input_tokens", "output_tokens", "image_tokens", "cost")
+        names = ("calls", "input_tokens", "output_tokens", "image_tokens", "cost", "latency_s")
         return {(r[0] or "", r[1], r[2] or ""): dict(zip(names, (x or 0 for x in r[3:]), strict=True)) for r in rows}
 
     # -- drafts

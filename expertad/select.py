@@ -93,11 +93,18 @@ def plan(samples: Iterable[Sample], *, seed: int, pa_sft: int, sc_grpo: int, hel
         partition.update(dict.fromkeys(pool, "pool"))
         by_stratum[category, NORMAL] = [part_id for part_id in part_ids if part_id not in pool]
     ratio = pa_sft / (pa_sft + sc_grpo)
-    for stratum, part_ids in by_stratum.items():
-        ordered = sorted(part_ids, key=lambda part_id: order_key(seed, "part", part_id))
-        count = math.floor(len(ordered) * held_out + unit(seed, "held-out", *stratum))
-        partition.update(dict.fromkeys(ordered[:count], "held_out"))
-        partition.update(_divide(ordered[count:], ratio, unit(seed, "divide", *stratum)))
+    for group in _groups(by_stratum):
+        # Shares run on from one type of a category to the next, so that many small strata together keep them too.
+        held_start, divide_start = unit(seed, "held-out", *group), unit(seed, "divide", *group)
+        seen = trained = 0
+        for stratum in sorted(key for key in by_stratum if _group(key) == group):
+            ordered = sorted(by_stratum[stratum], key=lambda part_id: order_key(seed, "part", part_id))
+            count = _share(seen, len(ordered), held_out, held_start)
+            partition.update(dict.fromkeys(ordered[:count], "held_out"))
+            for part_id in ordered[count:]:
+                partition[part_id] = "pa_sft" if _share(trained, 1, ratio, divide_start) else "sc_grpo"
+                trained += 1
+            seen += len(ordered)
     return _ordered(parts, partition, seed)
 
 
@@ -115,13 +122,18 @@ def _pool(part_ids: Sequence[str], parts: Mapping[str, list[Sample]], seed: int)
     return pool
 
 
-def _divide(ordered: Sequence[str], ratio: float, start: float) -> dict[str, Partition]:
-    """Spread parts over the two training partitions so that every beginning of the order has the ratio asked for."""
-    made: dict[str, Partition] = {}
-    for index, part_id in enumerate(ordered):
-        to_sft = math.floor((index + 1) * ratio + start) > math.floor(index * ratio + start)
-        made[part_id] = "pa_sft" if to_sft else "sc_grpo"
-    return made
+def _group(stratum: Stratum) -> tuple[str, str]:
+    """Strata that share out parts together: a category's normal parts, and all of its defective ones."""
+    return stratum[0], "normal" if stratum[1] == NORMAL else "anomalous"
+
+
+def _groups(strata: Iterable[Stratum]) -> list[tuple[str, str]]:
+    return sorted({_group(stratum) for stratum in strata})
+
+
+def _share(before: int, count: int, share: float, start: float) -> int:
+    """How many of the next `count` items fall to a share, so that every beginning of the order holds about that share."""
+    return math.floor((before + count) * share + start) - math.floor(before * share + start)
 
 
 def _ordered(parts: Mapping[str, list[Sample]], partition: Mapping[str, Partition], seed: int) -> Plan:

@@ -1,0 +1,230 @@
+"""The workspace's report.html: one self-contained page in which a person looks through everything a build decided.
+
+The page is private to the workspace: it holds money, times and reviewers' reasons, and links to the photographs on this
+machine. Everything that a model wrote goes into it as data and is shown as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import orjson
+
+from expertad import __version__
+from expertad.build import Build, Outcome, Result
+from expertad.grid import cell_names
+from expertad.locate import workers
+from expertad.replace_file import replaced_file
+from expertad.sample import ImageFile
+
+THUMB_PIXELS = 192
+THUMB_QUALITY = 62
+THUMBS_A_BLOCK = 128
+"""Thumbnails are parsed a block at a time, when a page first shows one of them."""
+
+MOST_UNUSABLE = 2_000
+"""Unusable entries listed one by one; a source that lost a folder can have a hundred thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """Small copies of photographs, made once for each content and kept in a folder of the workspace."""
+
+    folder: Path
+
+    def of(self, image: ImageFile) -> bytes:
+        """A WebP of at most THUMB_PIXELS; empty when the photograph cannot be read any more."""
+        path = self.folder / image.sha256[:2] / f"{image.sha256}.webp"
+        try:
+            return path.read_bytes()
+        except OSError:
+            pass
+        made = _thumbnail(image)
+        if made:
+            with replaced_file(path) as out:
+                out.write(made)
+        return made
+
+
+def _thumbnail(image: ImageFile) -> bytes:
+    try:
+        data = np.frombuffer(image.path.read_bytes(), np.uint8)
+    except OSError:
+        return b""
+    shrink = max(image.width, image.height) / THUMB_PIXELS
+    flag = (
+        cv2.IMREAD_REDUCED_COLOR_4
+        if shrink >= 4
+        else cv2.IMREAD_REDUCED_COLOR_2
+        if shrink >= 2
+        else cv2.IMREAD_COLOR
+    )
+    pixels = cv2.imdecode(data, flag)
+    if pixels is None:
+        return b""
+    scale = THUMB_PIXELS / max(pixels.shape[:2])
+    if scale < 1:
+        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, encoded = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, THUMB_QUALITY])
+    return encoded.tobytes() if done else b""
+
+
+def write_report(build: Build, result: Result, path: Path) -> Path:
+    """Write the page, unless it already says exactly this.
+
+    Args:
+        build: the builder.
+        result: where the build stands.
+        path: the page; its thumbnails are kept in `thumbnails` beside it.
+    """
+    outcomes = sorted(result.outcomes.items())
+    images = _distinct(outcome for _, outcome in outcomes)
+    number = {image.sha256: index for index, image in enumerate(images)}
+    places = {sample.sample_id: place for place, rows in result.selection.selected.items() for sample in rows}
+    rows = [_row(name, outcome, places[name], number) for name, outcome in outcomes]
+    page = {"head": _head(build, result), "rows": rows + _unusable(build)}
+    body = orjson.dumps(page, option=orjson.OPT_SORT_KEYS)
+    template = files("expertad").joinpath("pages/report.html").read_text(encoding="utf-8")
+    digest = blake2b(body + template.encode(), digest_size=16).hexdigest()
+    if _says(path, digest):
+        return path
+    before, data_mark, between, thumbs_mark, after = _parts(template.replace("@digest@", digest))
+    thumbnails = Thumbnails(path.parent / "thumbnails")
+    with replaced_file(path) as out, ThreadPoolExecutor(workers(build.settings.workers)) as pool:
+        out.write(before.encode())
+        out.write(_script("data", body))
+        out.write(between.encode())
+        for block, chunk in enumerate(_blocks(images)):
+            made = [_data_uri(thumb) for thumb in pool.map(thumbnails.of, chunk)]
+            out.write(_script(f"thumbs-{block}", orjson.dumps(made)))
+        out.write(after.encode())
+    return path
+
+
+def _parts(template: str) -> tuple[str, str, str, str, str]:
+    before, data_mark, rest = template.partition("<!--data-->")
+    between, thumbs_mark, after = rest.partition("<!--thumbs-->")
+    return before, data_mark, between, thumbs_mark, after
+
+
+def _says(path: Path, digest: str) -> bool:
+    try:
+        with path.open("rb") as page:
+            return digest.encode() in page.read(400)
+    except OSError:
+        return False
+
+
+def _script(name: str, body: bytes) -> bytes:
+    """JSON inside HTML: with no "<" in it, nothing in the data can end the element or begin another."""
+    safe = body.replace(b"<", b"\\u003c")
+    return b'<script type="application/json" id="%s">%s</script>\n' % (name.encode(), safe)
+
+
+def _data_uri(thumb: bytes) -> str:
+    import base64
+
+    return "data:image/webp;base64," + base64.b64encode(thumb).decode() if thumb else ""
+
+
+def _blocks(images: Sequence[ImageFile]) -> Iterator[Sequence[ImageFile]]:
+    for start in range(0, len(images), THUMBS_A_BLOCK):
+        yield images[start : start + THUMBS_A_BLOCK]
+
+
+def _distinct(outcomes: Iterable[Outcome]) -> list[ImageFile]:
+    """Every photograph once, a query's reference right behind it where it is new."""
+    found: dict[str, ImageFile] = {}
+    for outcome in outcomes:
+        if outcome.case is not None:
+            found.setdefault(outcome.case.query.sha256, outcome.case.query)
+            found.setdefault(outcome.case.reference.sha256, outcome.case.reference)
+    return list(found.values())
+
+
+def _row(name: str, outcome: Outcome, place: str, number: dict[str, int]) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": name, "state": outcome.state, "reason": outcome.reason, "set": place}
+    case, draft, ruling = outcome.case, outcome.draft, outcome.ruling
+    row["category"] = name.split("/")[0]
+    row["type"] = "normal"
+    if case is not None:
+        region = case.region
+        row |= {
+            "category": case.sample.category,
+            "type": case.sample.coarse_type or "normal",
+            "query": number[case.query.sha256],
+            "reference": number[case.reference.sha256],
+            "reference_id": case.reference_id,
+            "size": [case.query.width, case.query.height],
+            "files": [case.query.path.absolute().as_uri(), case.reference.path.absolute().as_uri()],
+            "shot": case.shot,
+        }
+        if region is not None:
+            row |= {"location": region.location, "boxes": region.boxes, "area": region.area, "cells": region.cells}
+    if draft is not None:
+        row |= {"description": draft.description, "think": draft.think, "fine_type": draft.fine_type}
+        row["findings"] = [[finding.name, finding.severity, finding.reason] for finding in outcome.findings]
+    if ruling is not None and ruling.verdict is not None:
+        verdict = ruling.verdict
+        row["verdict"] = {
+            "by": verdict.annotator,
+            "decision": verdict.decision,
+            "reasons": verdict.reasons,
+            "at": verdict.at,
+            "note": verdict.note,
+            "think": verdict.think,
+            "fine_type": verdict.fine_type,
+            "location": verdict.location,
+        }
+    return row
+
+
+def _unusable(build: Build) -> list[dict[str, Any]]:
+    rows = [
+        {"id": name, "state": "unusable", "reason": standing.reason, "set": "", "category": name.split("/")[0], "type": ""}
+        for name, standing in sorted(build.ledger.standings().items())
+        if standing.state == "unusable"
+    ]
+    return rows[:MOST_UNUSABLE]
+
+
+def _head(build: Build, result: Result) -> dict[str, Any]:
+    settings = build.settings
+    return {
+        "version": __version__,
+        "title": build.source.title,
+        "accounting": asdict(result.accounting),
+        "waiting": result.waiting,
+        "left": result.left,
+        "notes": [*result.ingested.notes, *result.selection.notes],
+        "problems": sorted(result.ingested.problems.items()),
+        "reasons": _reasons(build),
+        "spent": [
+            {"model": model, "stage": stage, "currency": currency, **totals}
+            for (model, stage, currency), totals in build.ledger.spent().items()
+        ],
+        "asked": build.sizes,
+        "target": dict(result.selection.target),
+        "held_out": len(result.held_out),
+        "grid": settings.grid,
+        "cells": cell_names(settings.grid),
+        "seed": settings.seed,
+        "teacher": [build.asker.backend.name, build.asker.backend.model],
+        "review": settings.review_mode,
+    }
+
+
+def _reasons(build: Build) -> list[tuple[str, str, int]]:
+    counts: dict[tuple[str, str], int] = {}
+    for standing in build.ledger.standings().values():
+        key = (standing.state, standing.reason.split(":")[0].split(" (")[0])
+        counts[key] = counts.get(key, 0) + 1
+    return [(state, reason, count) for (state, reason), count in sorted(counts.items(), key=lambda item: -item[1])]
