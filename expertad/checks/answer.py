@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from expertad import grid
 from expertad.checks.finding import Finding, quote
 from expertad.checks.reading import Clause, Reading
 from expertad.sample import Case, Draft
@@ -14,119 +15,94 @@ Verdict = Literal["normal", "anomalous"]
 
 _ANY_DEFECT = (
     r"(?:defects?|anomal(?:y|ies)|flaws?|faults?|damages?|irregularit(?:y|ies)|abnormalit(?:y|ies)|"
-    r"imperfections?|deviations?|"
-    r"deformations?|issues?|problems?|concerns?|blemish(?:es)?|discrepanc(?:y|ies)|inconsistenc(?:y|ies)|signs? of \w+)"
+    r"imperfections?|deviations?|deformations?|issues?|problems?|concerns?|blemish(?:es)?|discrepanc(?:y|ies)|"
+    r"inconsistenc(?:y|ies)|signs? of \w+)"
 )
 _PRODUCT = (
-    r"(?:(?:the|this|that|each|every) (?:[\w-]+ ){0,3}?(?:product|item|component|part|sample|object|"
-    r"unit|specimen|piece|device|"
-    r"assembly|workpiece|article|image|surface)|it|this(?: one)?|everything|the (?:\w+ ){1,3}under inspection)"
+    r"(?:(?:the|this|that|each|every) (?:[\w-]+ ){0,3}?(?:product|item|component|part|sample|object|unit|"
+    r"specimen|piece|device|assembly|workpiece|article|image|surface)(?: of (?:the|this) [\w-]+)?|it|"
+    r"this(?: one)?|everything|the (?:\w+ ){1,3}under inspection)"
 )
 _SOUND = (
-    r"(?:normal|intact|acceptable|flawless|undamaged|defect-free|faultless|pristine|sound|"
-    r"non-?defective|compliant|conforming|"
-    r"free (?:of|from) (?:any |all |visible |apparent )*"
+    r"(?:normal|intact|acceptable|flawless|undamaged|defect-free|faultless|pristine|sound|non-?defective|"
+    r"compliant|conforming|free (?:of|from) (?:any |all |visible |apparent )*"
     + _ANY_DEFECT
-    + r"|in (?:good|normal|proper|perfect|excellent|acceptable) "
-    r"(?:condition|order|state|shape)|good|up to standard|fit for use|ok)"
+    + r"|in (?:good|normal|proper|perfect|excellent|acceptable) (?:condition|order|state|shape)|good|"
+    r"up to standard|fit for use|ok)"
 )
 _BE = (
-    r"(?:is|are|was|appears?(?: to be)?|looks?|seems?(?: to be)?|remains?|can be (?:considered|judged|"
-    r"deemed|regarded as|accepted as)|"
-    r"be (?:considered|judged|deemed|regarded as|classified as)|(?:is |are )?(?:considered|judged|"
-    r"deemed|classified as|regarded as|rated))"
+    r"(?:is|are|was|appears?(?: to be)?|looks?|seems?(?: to be)?|remains?|can be (?:considered|judged|deemed|"
+    r"regarded as|accepted as)|be (?:considered|judged|deemed|regarded as|classified as)|"
+    r"(?:is |are )?(?:considered|judged|deemed|classified as|regarded as|rated))"
 )
 _SAYS_NORMAL = re.compile(
-    r"\b(?:no|without|zero|(?:not|n't|never|cannot|neither)(?: [\w-]+){0,4}?(?: any| a)?|free (?:of|"
-    r"from)|absence of|lack of|lacks|"
-    r"devoid of|not any|nor any|none of the) (?:(?:any|visible|obvious|apparent|noticeable|"
-    r"discernible|detectable|evident|clear|"
-    r"significant|observable|signs? of|evidence of|indications? of|indication|surface|structural|"
-    r"physical|manufacturing|kind of|"
-    rf"sort of|type of|functional|cosmetic|or|and|such|trace of)[, ]+){{0,5}}{_ANY_DEFECT}\b"
-    rf"|\b{_PRODUCT} (?:\w+ )?{_BE} (?:(?:therefore|thus|completely|entirely|fully|perfectly|visually|"
-    r"structurally|an? |quite|still|"
-    rf"overall|both|clearly|all) ?)*{_SOUND}\b"
-    r"|\b(?:meets?|satisf(?:y|ies)|fulfil?ls?|conforms? (?:to|with)|compl(?:y|ies) with|adheres? to|"
-    r"passes|matches|corresponds to) "
-    r"(?:(?:all|the|its|every|our|typical|expected|established|required|relevant|applicable|quality|"
-    r"industrial|industry|normal|"
-    r"acceptance|manufacturing|production|inspection|visual|product|design|normative|"
-    r"\w+) ){0,5}(?:standards?|specifications?|"
-    r"criteria|requirements?|inspection|norms?|expectations?|tolerances?|quality)\b"
-    r"|\bwithin (?:the |all )?(?:acceptable|normal|specified|allowed|allowable|expected|usual|"
-    r"permitted|permissible) (?:\w+ )?"
-    r"(?:tolerances?|limits?|range|variations?)\b"
-    rf"|\b(?:a |an |as )(?:\w+ )?(?:{_SOUND}|good) (?:product|item|component|part|sample|object|unit|"
-    r"specimen|piece|condition)\b"
-    r"|\bdefect-free\b|\bno(?:thing)? (?:\w+ ){0,2}(?:is|appears|looks|seems) (?:wrong|amiss|"
-    r"out of (?:place|order)|abnormal|unusual|"
-    r"damaged|missing|defective|irregular)\b|\bnothing (?:abnormal|unusual|irregular|wrong|amiss|"
-    r"suspicious|out of place)\b"
-    r"|\b(?:the )?(?:final )?answer (?:is|should be|must be)[: \"']+no\b"
+    r"\b(?:no|without|zero|(?:not|n't|never|cannot|neither)(?: [\w-]+){0,4}?(?: any| a)?|free (?:of|from)|"
+    r"absence of|lack of|lacks|devoid of|not any|nor any|none of the) (?:(?:any|visible|obvious|apparent|"
+    r"noticeable|discernible|detectable|evident|clear|significant|observable|signs? of|evidence of|"
+    r"indications? of|indication|surface|structural|physical|manufacturing|kind of|sort of|type of|functional|"
+    rf"cosmetic|or|and|such|trace of)[, ]+){{0,5}}{_ANY_DEFECT}\b|"
+    rf"\b{_PRODUCT} (?:\w+ )?{_BE} (?:(?:therefore|thus|completely|entirely|fully|perfectly|visually|"
+    rf"structurally|an? |quite|still|overall|both|clearly|all) ?)*{_SOUND}\b|\b(?:meets?|satisf(?:y|ies)|"
+    r"fulfil?ls?|conforms? (?:to|with)|compl(?:y|ies) with|adheres? to|passes|matches|"
+    r"corresponds to) (?:(?:all|the|its|every|our|typical|expected|established|required|relevant|applicable|"
+    r"quality|industrial|industry|normal|acceptance|manufacturing|production|inspection|visual|product|design|"
+    r"normative|\w+) ){0,5}(?:standards?|specifications?|criteria|requirements?|inspection|norms?|"
+    r"expectations?|tolerances?|quality)\b|\bwithin (?:the |all )?(?:acceptable|normal|specified|allowed|"
+    r"allowable|expected|usual|permitted|permissible) (?:\w+ )?(?:tolerances?|limits?|range|variations?)\b|"
+    rf"\b(?:a |an |as )(?:\w+ )?(?:{_SOUND}|good) (?:product|item|component|part|sample|object|unit|specimen|"
+    r"piece|condition)\b|\bdefect-free\b|\bno(?:thing)? (?:\w+ ){0,2}(?:is|appears|looks|seems) (?:wrong|"
+    r"amiss|out of (?:place|order)|abnormal|unusual|damaged|missing|defective|irregular)\b|"
+    r"\bnothing (?:abnormal|unusual|irregular|wrong|amiss|suspicious|out of place)\b|"
+    r"\b(?:the )?(?:final )?answer (?:is|should be|must be)[: \"']+no\b"
 )
 _SAYS_ANOMALOUS = re.compile(
-    rf"\b{_PRODUCT} (?:\w+ )?(?:is|are|must be|should be|can be|"
-    r"has to be) (?:\w+ ){0,3}?(?:defective|anomalous|abnormal|faulty|damaged|"
-    r"rejected|unacceptable|non-?conforming|unfit|scrapped|reworked|replaced|repaired|discarded)\b"
-    r"|\b(?:does|do|did) not (?:\w+ )?(?:meet|conform|comply|satisfy|fulfil?l|match|adhere|pass)\b|"
-    r"\bfails? (?:to (?:meet|conform|comply|"
-    r"satisfy|pass|adhere)|(?:the )?(?:\w+ )?inspection)\b|\b(?:outside|beyond|out of|"
-    r"exceeds?) (?:the |all )?(?:\w+ )?(?:toleranc\w+|limits?|"
-    r"specifications?)\b|\b(?:the )?(?:final )?answer (?:is|should be|must be)[: \"']+yes\b|"
-    r"\b(?:should|must|has to|needs to) be rejected\b"
-    r"|\b(?:warrants|requires|justifies|calls for|leads to) rejection\b"
+    rf"\b{_PRODUCT} (?:\w+ )?(?:is|are|must be|should be|can be|has to be) (?:\w+ ){{0,3}}?(?:defective|"
+    r"anomalous|abnormal|faulty|damaged|rejected|unacceptable|non-?conforming|unfit|scrapped|reworked|"
+    r"replaced|repaired|discarded)\b|\b(?:does|do|did) not (?:\w+ )?(?:meet|conform|comply|satisfy|fulfil?l|"
+    r"match|adhere|pass)\b|\bfails? (?:to (?:meet|conform|comply|satisfy|pass|adhere)|"
+    r"(?:the )?(?:\w+ )?inspection)\b|\b(?:outside|beyond|out of|exceeds?) (?:the |"
+    r"all )?(?:\w+ )?(?:toleranc\w+|limits?|specifications?)\b|\b(?:the )?(?:final )?answer (?:is|should be|"
+    r"must be)[: \"']+yes\b|\b(?:should|must|has to|needs to) be rejected\b|\b(?:warrants|requires|justifies|"
+    r"calls for|leads to) rejection\b"
 )
 # The same, said before the clause in its sentence.
 _LIMITED_BEFORE = re.compile(
-    r"\b(?:apart from|aside from|except|besides|other than|beyond|at first (?:glance|sight)|"
-    r"initially)\b"
+    r"\b(?:apart from|aside from|except|besides|other than|beyond|at first (?:glance|sight)|initially)\b"
 )
-# Sound only in part, or only at first sight: no verdict on the product.
+# Sound only in part, only at first sight, or only as it should be: no verdict on the product.
 _ONLY_PARTLY = re.compile(
-    r"\b(?:elsewhere|otherwise|other|others|rest|remaining|remainder|surrounding|neighbou?ring|"
-    r"adjacent|except|apart from|aside from|"
-    r"besides|beyond|further|additional|else|at first (?:glance|sight)|initially|most of|mostly|"
-    r"largely|unaffected|away from|"
-    r"opposite|around it|same (?:kind|type)|such)\b"
+    r"\b(?:elsewhere|otherwise|other|others|rest|remaining|remainder|surrounding|neighbou?ring|adjacent|"
+    r"except|apart from|aside from|besides|beyond|further|additional|else|at first (?:glance|sight)|initially|"
+    r"most of|mostly|largely|unaffected|away from|opposite|around it|same (?:kind|type)|such|whether|if|"
+    r"unless|should|would|must|(?:has|have|need|needs|ought|supposed|expected|required|meant) to|expects?|"
+    r"requires?|calls? for)\b|^(?:unlike|in contrast|in comparison|compared|relative to|as opposed to)\b"
 )
 _PARTIAL_SUBJECT = re.compile(
-    r"\b(?:edges?|sides?|threads?|housing|body|pins?|leads?|contacts?|terminals?|corners?|teeth|cap|"
-    r"rim|base|legs?|frame|markings?|"
-    r"lettering|logo|text|print|labels?|colou?r|coating|texture|shape|contour|outline|background|half|"
-    r"halves|left|right|top|bottom|"
-    r"upper|lower|center|centre|central|region|area|section|cells?|handle|bristles|shaft|head|tip|"
-    r"slots?|holes?|insulation|wires?|"
-    r"connectors?|plug|ring|shell|plating|layers?|areas|regions|sections|structure|geometry|overall)\b"
+    r"\b(?:edges?|sides?|threads?|housing|body|pins?|leads?|contacts?|terminals?|corners?|teeth|cap|rim|base|"
+    r"legs?|frame|markings?|lettering|logo|text|print|labels?|colou?r|coating|texture|shape|contour|outline|"
+    r"background|half|halves|left|right|top|bottom|upper|lower|center|centre|central|region|area|section|"
+    r"cells?|handle|bristles|shaft|head|tip|slots?|holes?|insulation|wires?|connectors?|plug|ring|shell|"
+    r"plating|layers?|areas|regions|sections|structure|geometry|overall)\b"
 )
 _OPEN = re.compile(
     r"\b(?:cannot|can't|can not|could not|couldn't|unable to|impossible to|difficult to|hard to|"
-    r"not possible to) (?:be )?(?:\w+ )?"
-    r"(?:determine[d]?|tell|say|said|judge[d]?|confirm(?:ed)?|conclude[d]?|assess(?:ed)?|decide[d]?|"
-    r"verif(?:y|ied)|ascertain(?:ed)?|"
-    r"establish(?:ed)?|evaluate[d]?|identify|discern|distinguish)\b"
-    r"|\b(?:further|additional|more|closer|detailed|subsequent|"
-    r"functional)(?: \w+){0,2} (?:investigations?|testing|tests?|inspections?|"
-    r"examinations?|analys[ei]s|evaluation|verification|review|information|checks?|assessment|"
-    r"data)(?: \w+){0,6}? (?:is|are|would be|"
-    r"may be|might be|will be|would|may|might|could|should be|need(?:s|ed)?) ?(?:\w+ )?(?:required|"
-    r"needed|necessary|recommended|"
-    r"advised|advisable|warranted|to (?:confirm|determine|verify|ascertain|establish|decide)|confirm|"
-    r"determine|reveal|clarify|verify)\b"
-    r"|\b(?:requir(?:e|es|ing)|need(?:s|ing)?|warrant(?:s|ing)?|recommend(?:s|ing|ed)?|deserves?|"
-    r"suggest(?:s|ing)?|demand(?:s|ing)?|pending|"
-    r"before|without|until|necessitat(?:e|es|ing)) (?:\w+ )?(?:further|additional|more|closer|"
-    r"detailed) (?:\w+ )?(?:investigation|testing|tests?|"
-    r"inspection|examination|analysis|evaluation|verification|review|information|checks?|assessment|scrutiny)\b"
-    r"|\bfurther investigation\b"
-    r"|\b(?:it is |it's |is |are |remains? )(?:\w+ )?(?:unclear|uncertain|inconclusive|ambiguous|"
-    r"undetermined|not (?:clear|certain|sure|obvious) "
-    r"(?:whether|if)|questionable|debatable)\b|\b(?:i am|i'm|we are) (?:not (?:entirely |completely |"
-    r"fully )?(?:sure|certain)|unsure|uncertain)\b"
-    r"|\bmay or may not\b|\bmight or might not\b|\bwhether (?:this|it|these|"
-    r"or not)\b[^.]{0,60}\b(?:depends|remains|is unclear|is unknown)\b"
-    r"|\bdepend(?:s|ing) on (?:the |its |what |whether |how |"
-    r"company )?(?:\w+ ){0,3}(?:specifications?|standards?|requirements?|tolerances?|"
+    r"not possible to) (?:be )?(?:\w+ )?(?:determine[d]?|tell|say|said|judge[d]?|confirm(?:ed)?|conclude[d]?|"
+    r"assess(?:ed)?|decide[d]?|verif(?:y|ied)|ascertain(?:ed)?|establish(?:ed)?|evaluate[d]?|identify|discern|"
+    r"distinguish)\b|\b(?:further|additional|more|closer|detailed|subsequent|functional)(?: \w+){0,2} "
+    r"(?:investigations?|testing|tests?|inspections?|examinations?|analys[ei]s|evaluation|verification|review|"
+    r"information|checks?|assessment|data)(?: \w+){0,6}? (?:is|are|would be|may be|might be|will be|would|may|"
+    r"might|could|should be|need(?:s|ed)?) ?(?:\w+ )?(?:required|needed|necessary|recommended|advised|"
+    r"advisable|warranted|to (?:confirm|determine|verify|ascertain|establish|decide)|confirm|determine|reveal|"
+    r"clarify|verify)\b|\b(?:requir(?:e|es|ing)|need(?:s|ing)?|warrant(?:s|ing)?|recommend(?:s|ing|ed)?|"
+    r"deserves?|suggest(?:s|ing)?|demand(?:s|ing)?|pending|before|without|until|necessitat(?:e|es|ing)) "
+    r"(?:\w+ )?(?:further|additional|more|closer|detailed) (?:\w+ )?(?:investigation|testing|tests?|"
+    r"inspection|examination|analysis|evaluation|verification|review|information|checks?|assessment|"
+    r"scrutiny)\b|\bfurther investigation\b|\b(?:it is |it's |is |are |remains? )(?:\w+ )?(?:unclear|"
+    r"uncertain|inconclusive|ambiguous|undetermined|not (?:clear|certain|sure|obvious) (?:whether|if)|"
+    r"questionable|debatable)\b|\b(?:i am|i'm|we are) (?:not (?:entirely |completely |fully )?(?:sure|"
+    r"certain)|unsure|uncertain)\b|\bmay or may not\b|\bmight or might not\b|\bwhether (?:this|it|these|"
+    r"or not)\b[^.]{0,60}\b(?:depends|remains|is unclear|is unknown)\b|\bdepend(?:s|ing) on (?:the |its |"
+    r"what |whether |how |company )?(?:\w+ ){0,3}(?:specifications?|standards?|requirements?|tolerances?|"
     r"criteria|application|use|severity)\b|\bif (?:this|it) is (?:indeed |really |actually )?(?:a |"
     r"an )?(?:defect|anomaly)\b"
 )
@@ -195,26 +171,44 @@ def _judge_normal(verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
 
 
 def check_contradiction(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """The text says both that nothing is wrong and that something is."""
+    """The text says both that nothing is wrong and that something is, or denies the very kind that it reports."""
     normal = [c for c in think.clauses if _verdict(think, c) == "normal" and not _PARTIAL_SUBJECT.search(c.text)]
     anomalous = [c for c in think.clauses if c.asserts and _strong(c)]
-    if not normal or not anomalous:
+    if not anomalous:
         return
-    # A text that ends on the wrong side is the answer check's; here both are said and the end is right.
-    yield Finding(
-        "contradiction",
-        "reject" if _plainly_there(anomalous[0]) and _whole(normal[0]) else "person",
-        f"says both {quote(normal[0].text)} and {quote(anomalous[0].text)}",
-    )
+    if normal:
+        # A text that ends on the wrong side is the answer check's; here both are said and the end is right.
+        yield Finding(
+            "contradiction",
+            "reject" if _plainly_there(anomalous[0]) and _whole(normal[0]) else "person",
+            f"says both {quote(normal[0].text)} and {quote(anomalous[0].text)}",
+        )
+        return
+    found = {t.coarse for c in anomalous for t in c.terms if t.stance == "asserted" and t.strong and t.coarse}
+    for clause in think.clauses:
+        if any(t.stance == "denied" and t.coarse in found for t in clause.terms) and _of_all(think, clause):
+            yield Finding("contradiction", "person", f"says both {quote(clause.text)} and {quote(anomalous[0].text)}")
+            return
+
+
+def _of_all(think: Reading, clause: Clause) -> bool:
+    """True when the clause speaks of the whole product and limits what it denies neither in place nor in kind."""
+    if _ONLY_PARTLY.search(clause.text) or grid.mentions(clause.text):
+        return False
+    subject = _OF_PRODUCT.match(think.sentences[clause.sentence].text.strip())
+    return bool(subject) and not _LIMITED_BEFORE.search(think.low, think.sentences[clause.sentence].start, clause.start)
+
+
+_OF_PRODUCT = re.compile(rf"(?:{_PRODUCT}|there|no|i|we)\b")
 
 
 def _plainly_there(clause: Clause) -> bool:
     """True when the defect is stated as a fact of sight."""
     return bool(
         re.search(
-            r"\b(?:there (?:is|are)|(?:is|are) (?:clearly |plainly |also )?(?:visible|present|evident|seen|"
-            r"observed|noticeable|apparent)|"
-            r"shows?|reveals?|exhibits?|has|i (?:see|notice|observe|find)|can be seen|runs?|lies|appears)\b",
+            r"\b(?:there (?:is|are)|(?:is|are) (?:clearly |plainly |also )?(?:visible|present|evident|seen|observed|"
+            r"noticeable|apparent)|shows?|reveals?|exhibits?|has|i (?:see|notice|observe|find)|can be seen|runs?|lies|"
+            r"appears)\b",
             clause.text,
         )
     )
@@ -224,8 +218,7 @@ def _whole(clause: Clause) -> bool:
     """True when a denial speaks of defects at large, not of one kind ("no stains")."""
     return bool(
         re.search(
-            r"\b(?:defects?|anomal|flaws?|damage|irregularit|abnormalit|imperfection|normal|standard|intact|"
-            r"tolerance)",
+            r"\b(?:defects?|anomal|flaws?|damage|irregularit|abnormalit|imperfection|normal|standard|intact|tolerance)",
             clause.text,
         )
     )

@@ -4,9 +4,10 @@ Two texts are near-duplicates when the Jaccard index of their sets of character 
 NFKC, lower case, every digit as 0 and every run of white space as one blank; so "3 mm" and "5 mm" do not make a
 difference.
 
-Method: prefix filter (Chaudhuri et al. 2006; Bayardo et al. 2007). With shingles ordered from rare to common, two
-sets of Jaccard index >= t share a shingle among the first |s| - ceil(t |s|) + 1 of each; an inverted index over
-those proposes candidates, and every candidate is counted exactly. There are no false positives and no misses.
+Method: prefix filter with counting (Bayardo et al. 2007; Wang et al. 2012). Let shingles be ordered from rare to
+common. Two sets of Jaccard index >= t share at least o = ceil(t |s|) shingles, so among the first |s| - o + k of
+each they share at least k. An inverted index over those proposes the few pairs that do, and every proposed pair is
+counted exactly: there are no false positives and no misses.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from numpy.typing import NDArray
 
 SHINGLE = 5
 THRESHOLD = (4, 5)  # 0.8 as a fraction, so that no rounding decides
+
+# For every so many shingles of a set, one more must be shared in the prefix: fewer pairs to count, longer lists to
+# read.
+_PROOF = 12
 
 _SPACE = re.compile(r"\s+")
 _DIGIT = re.compile(r"\d")
@@ -67,26 +72,43 @@ def near_duplicates(texts: Sequence[tuple[str, str]]) -> dict[str, str]:
 def _near(forms: list[str]) -> dict[int, int]:
     """Positions of later forms -> position of the first kept form each repeats; forms are distinct and not empty."""
     sets, vocabulary = _shingles(forms)
+    if not sets:
+        return {}
     above, below = THRESHOLD
-    postings: dict[int, list[int]] = {}
-    marked = np.zeros(vocabulary, dtype=np.bool_)
     sizes = np.array([len(s) for s in sets], dtype=np.int64)
+    must_share = 1 + sizes // _PROOF
+    prefixes = [
+        s[: n - -(-above * n // below) + k] for s, n, k in zip(sets, sizes.tolist(), must_share.tolist(), strict=True)
+    ]
+    holders, bounds = _index(prefixes, vocabulary)
+    marked = np.zeros(vocabulary, dtype=np.bool_)
+    open_to = np.zeros(len(sets), dtype=np.bool_)  # earlier and kept
     repeats: dict[int, int] = {}
     for i, shingles in enumerate(sets):
         size = len(shingles)
-        prefix = shingles[: size - -(-above * size // below) + 1].tolist()
-        proposed = np.array(sorted({j for s in prefix for j in postings.get(s, ())}), dtype=np.int64)
-        proposed = proposed[(sizes[proposed] * below >= above * size) & (sizes[proposed] * above <= below * size)]
-        if len(proposed):
-            marked[shingles] = True
-            kept = _first_within(proposed, sets, sizes, marked, size)
-            marked[shingles] = False
-            if kept is not None:
-                repeats[i] = kept
-                continue
-        for s in prefix:
-            postings.setdefault(s, []).append(i)
+        starts, ends = bounds[prefixes[i]].tolist(), bounds[prefixes[i] + 1].tolist()
+        lists = [holders[a:b] for a, b in zip(starts, ends, strict=True) if b - a > 1]
+        if lists:
+            shared = np.bincount(np.concatenate(lists), minlength=len(sets))
+            enough = open_to & (shared >= np.minimum(must_share, must_share[i]))
+            proposed = np.flatnonzero(enough & (sizes * below >= above * size) & (sizes * above <= below * size))
+            if len(proposed):
+                marked[shingles] = True
+                kept = _first_within(proposed, sets, sizes, marked, size)
+                marked[shingles] = False
+                if kept is not None:
+                    repeats[i] = kept
+                    continue
+        open_to[i] = True
     return repeats
+
+
+def _index(prefixes: list[Ids], vocabulary: int) -> tuple[Ids, Ids]:
+    """Which sets hold each shingle in their prefix: `holders[bounds[s] : bounds[s + 1]]`, in order."""
+    of_shingle = np.concatenate(prefixes)
+    owner = np.repeat(np.arange(len(prefixes)), [len(p) for p in prefixes])
+    holders = owner[np.argsort(of_shingle, kind="stable")]
+    return holders, np.concatenate(([0], np.cumsum(np.bincount(of_shingle, minlength=vocabulary))))
 
 
 _BLOCK = 256

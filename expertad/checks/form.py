@@ -56,7 +56,8 @@ def check_length(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
 
 # Letters of other scripts. Greek stays out: Ω, μ and Φ are units and symbols on products.
 _CJK = re.compile(
-    r"[\u2e80-\u30ff\u3100-\u33ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff01-\uff60\U00020000-\U0003134f]+"
+    r"[\u2e80-\u30ff\u3100-\u33ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff01-\uff60\U00020000-\U"
+    r"0003134f]+"
 )
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u058f\u0590-\u08ff\u0900-\u0dff\u0e00-\u10ff\u1100-\u11ff\u1200-\u139f]+")
 # A product may carry a few foreign characters that the text quotes; a text that speaks the language has more.
@@ -115,12 +116,12 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffd\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
 _TAG = re.compile(
-    r"</?\s*[a-zA-Z][\w:-]*(?:\s[^<>]*)?/?>|</?\s*(?:think|location|type|answer)\b|&(?:lt|gt|amp|nbsp|"
-    r"quot);|<\|[^|>]*\|>"
+    r"</?\s*[a-zA-Z][\w:-]*(?:\s[^<>]*)?/?>|</?\s*(?:think|location|type|answer)\b|&(?:lt|gt|amp|nbsp|quot);|"
+    r"<\|[^|>]*\|>"
 )
 _MARKDOWN = re.compile(
-    r"```|~~~|\*\*\S|^\s{0,3}#{1,6}\s|^\s*[-*•]\s+\S|^\s*\d+[.)]\s+\S|\$\$|\\(?:frac|text|begin|"
-    r"boxed)\b|\[[^\]]+\]\(\w+:",
+    r"```|~~~|\*\*\S|^\s{0,3}#{1,6}\s|^\s*[-*•]\s+\S|^\s*\d+[.)]\s+\S|\$\$|\\(?:frac|text|begin|boxed)\b|"
+    r"\[[^\]]+\]\(\w+:",
     re.MULTILINE,
 )
 _JSON = re.compile(r"[{}]|\"(?:think|answer|fine_type|location|description|defect)\"\s*:|\\[nrtu\"]")
@@ -170,6 +171,9 @@ def check_repetition(case: Case, draft: Draft, think: Reading) -> Iterator[Findi
 def _loop(text: str) -> str | None:
     """What repeats and how often, or None."""
     tokens = _TOKEN.findall(text.lower())
+    triples = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+    if len(set(triples)) == len(triples):
+        return None  # whatever follows looks for would repeat three words
     for size in range(1, 13):
         run = 0
         for i in range(size, len(tokens)):
@@ -190,22 +194,19 @@ def _loop(text: str) -> str | None:
 
 
 _REFUSAL = re.compile(
-    r"\bas an? (?:ai|artificial intelligence|large language model|language model|text-based|"
-    r"vision model|visual assistant)\b"
-    r"|\bi(?:'m| am) (?:sorry|unable to|not able to|afraid|an ai|just an? ai)\b|\bsorry,|\bi apologi[sz]e\b"
-    r"|\bi (?:cannot|can't|can not|could not|couldn't|do not|don't) (?:actually |directly |"
-    r"physically |really )?(?:have (?:the ability|"
-    r"access)|view|access|process|open|analy[sz]e|assist|help|provide|comply|fulfill|answer|display|load|perceive)\b"
-    r"|\bi (?:cannot|can't|can not|don't|do not) (?:actually |directly )?see (?:the |any |an |"
-    r"your )?(?:attached |uploaded )?(?:image|photo|picture|file|attachment)s?\b"
-    r"|\bno image (?:was|has been|is) (?:provided|attached|uploaded|supplied|given)\b"
-    r"|\b(?:please|kindly) (?:provide|upload|share|attach|send|supply|let me know)\b|"
-    r"\blet me know if\b|\bi hope this helps\b"
-    r"|\bfeel free to\b|\bhappy to help\b|\bmy (?:training|knowledge cutoff|programming)\b"
-    r"|^\s*(?:sure|certainly|of course|absolutely|great|okay|ok)[,!.:]"
-    r"|^\s*here(?:'s| is| are) (?:the|a|an|my|your)\b|\b(?:rewritten|revised|distilled|concise|"
-    r"structured) (?:think|reasoning|version|chain)\b"
-    r"|\bthis (?:response|reply|output|json)\b|\bcontent policy\b|\boutput format\b|\bin json\b"
+    r"\bas an? (?:ai|artificial intelligence|large language model|language model|text-based|vision model|"
+    r"visual assistant)\b|\bi(?:'m| am) (?:sorry|unable to|not able to|afraid|an ai|just an? ai)\b|\bsorry,|"
+    r"\bi apologi[sz]e\b|\bi (?:cannot|can't|can not|could not|couldn't|do not|don't) (?:actually |directly |"
+    r"physically |really )?(?:have (?:the ability|access)|view|access|process|open|analy[sz]e|assist|help|"
+    r"provide|comply|fulfill|answer|display|load|perceive)\b|\bi (?:cannot|can't|can not|don't|"
+    r"do not) (?:actually |directly )?see (?:the |any |an |your )?(?:attached |uploaded )?(?:image|photo|"
+    r"picture|file|attachment)s?\b|\bno image (?:was|has been|is) (?:provided|attached|uploaded|supplied|"
+    r"given)\b|\b(?:please|kindly) (?:provide|upload|share|attach|send|supply|let me know)\b|"
+    r"\blet me know if\b|\bi hope this helps\b|\bfeel free to\b|\bhappy to help\b|"
+    r"\bmy (?:training|knowledge cutoff|programming)\b|^\s*(?:sure|certainly|of course|absolutely|great|okay|"
+    r"ok)[,!.:]|^\s*here(?:'s| is| are) (?:the|a|an|my|your)\b|\b(?:rewritten|revised|distilled|concise|"
+    r"structured) (?:think|reasoning|version|chain)\b|\bthis (?:response|reply|output|json)\b|"
+    r"\bcontent policy\b|\boutput format\b|\bin json\b"
 )
 
 

@@ -116,11 +116,9 @@ def _check_field(fine: str, coarse: str) -> Iterator[Finding]:
 
 _NAMES_KIND = re.compile(
     r"\b(?:classif\w+|categori[sz]\w+|identif\w+|characteri[sz]\w+|diagnos\w+|recogni[sz]\w+|regarded|"
-    r"considered|constitutes?|"
-    r"qualif\w+|best described|amounts? to|type is|(?:is|as) an? (?:clear |typical |definite |"
-    r"genuine |visible |real )?(?:case|instance|"
-    r"example|form|kind|type) of|(?:this|it|which) is (?:therefore |thus |clearly |evidently |"
-    r"indeed )?(?:an? |the )?)\b"
+    r"considered|constitutes?|qualif\w+|best described|amounts? to|type is|(?:is|as) an? (?:clear |typical |"
+    r"definite |genuine |visible |real )?(?:case|instance|example|form|kind|type) of|"
+    r"(?:this|it|which) is (?:therefore |thus |clearly |evidently |indeed )?(?:an? |the )?)\b"
 )
 _KIND_OF_DEFECT = re.compile(r"\b(?:type|kind|defect|anomaly|fault|flaw)\b")
 

@@ -14,27 +14,26 @@ from expertad.checks.reading import Reading
 from expertad.sample import Case, Draft
 
 _PERCEPTION = re.compile(
-    r"\b(?:observ\w+|inspect\w+|examin\w+|scan\w*|look\w*|view\w*|near|spots?|see|seen|notic\w+|"
-    r"visible|visual\w*|appear\w*|shows?|region|area|"
-    r"across|along|throughout|overall|surface|edges?|corners?|sides?|center|centre|display\w*|focus\w*|survey\w*)\b"
+    r"\b(?:observ\w+|inspect\w+|examin\w+|scan\w*|look\w*|view\w*|near|spots?|see|seen|notic\w+|visible|"
+    r"visual\w*|appear\w*|shows?|region|area|across|along|throughout|overall|surface|edges?|corners?|sides?|"
+    r"center|centre|display\w*|focus\w*|survey\w*|shown|find|found|body|bodies|rims?|base|leads?|pins?|"
+    r"contacts?|terminals?|housing|handle|head|tip|frame|shell|sleeve|threads?|layers|rows?|face|faces|ends?|"
+    r"beside|between|above|below|under|inside|around)\b"
 )
 _KNOWLEDGE = re.compile(
     r"\b(?:standards?|expected|expectations?|typical\w*|normal\w*|should|supposed|intended|design\w*|"
-    r"uniform\w*|consisten\w+|"
-    r"inconsisten\w+|textur\w+|smooth\w*|rough\w*|contours?|colou?r\w*|shapes?|structur\w+|finish|"
-    r"gloss\w*|symmetr\w+|specifi\w+|"
-    r"toleranc\w+|deviat\w+|irregular\w*|manufactur\w+|unlike|instead|rather than|compared|"
-    r"contrast\w*|material|coating|norms?|"
-    r"regular\w*|align\w*|geometr\w+|profile|continu\w+|interrupt\w+|wear|process\w*|handling|quality|"
-    r"requirements?|properly|well-\w+)\b"
+    r"uniform\w*|consisten\w+|inconsisten\w+|textur\w+|smooth\w*|rough\w*|contours?|colou?r\w*|shapes?|"
+    r"structur\w+|finish|gloss\w*|symmetr\w+|specifi\w+|toleranc\w+|deviat\w+|irregular\w*|manufactur\w+|"
+    r"unlike|instead|rather than|compared|contrast\w*|material|coating|norms?|regular\w*|align\w*|geometr\w+|"
+    r"profile|continu\w+|interrupt\w+|wear|process\w*|handling|quality|requirements?|properly|well-\w+|"
+    r"clean\w*|sharp\w*|level|intact|matte|shiny|flush|straight|round|even\w*|crisp|natural\w*|function\w*|"
+    r"rigid|usual\w*)\b"
 )
 _DECISION = re.compile(
     r"\b(?:therefore|thus|hence|conclu\w+|consequently|accordingly|overall|so|indicat\w+|confirm\w*|"
-    r"constitut\w+|classif\w+|"
-    r"represent\w*|qualif\w+|judg\w+|deem\w*|consider\w*|verdict|decision|means|meets?|conform\w*|"
-    r"compl(?:y|ies)|(?:un)?accept\w*|makes|reject\w*|"
-    r"defect\w*|anomal\w+|abnormal\w*|flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|"
-    r"compromis\w*|impair\w*|passes|adheres?)\b"
+    r"constitut\w+|classif\w+|represent\w*|qualif\w+|judg\w+|deem\w*|consider\w*|verdict|decision|means|"
+    r"meets?|conform\w*|compl(?:y|ies)|(?:un)?accept\w*|makes|reject\w*|defect\w*|anomal\w+|abnormal\w*|"
+    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|impair\w*|passes|adheres?)\b"
 )
 # The decision closes the text: its cue has to stand in the last part.
 _DECISION_PART = 0.5

@@ -20,34 +20,32 @@ from expertad.sample import Case, Draft
 
 _COLOR = r"(?:red|green|blue|yellow|orange|magenta|cyan|purple|pink|violet|lime)"
 _ANY_COLOR = (
-    r"(?:red|green|blue|yellow|orange|magenta|cyan|purple|pink|violet|lime|white|black|colou?red|"
-    r"bright|neon|dashed|dotted)"
+    r"(?:red|green|blue|yellow|orange|magenta|cyan|purple|pink|violet|lime|white|black|colou?red|bright|neon|"
+    r"dashed|dotted)"
 )
 _REGION = (
-    r"(?:areas?|regions?|zones?|sections?|spots?|locations?|places?|positions?|sites?|portions?|"
-    r"patch(?:es)?|parts?|points?)"
+    r"(?:areas?|regions?|zones?|sections?|spots?|locations?|places?|positions?|sites?|portions?|patch(?:es)?|"
+    r"parts?|points?)"
 )
 _SHAPE = (
-    r"(?:box(?:es)?|rectangles?|squares?|circles?|ellipses?|ovals?|contours?|polygons?|frames?|"
-    r"outlines?|borders?|overlays?)"
+    r"(?:box(?:es)?|rectangles?|squares?|circles?|ellipses?|ovals?|contours?|polygons?|frames?|outlines?|"
+    r"borders?|overlays?)"
 )
 _FOUND = (
-    r"(?:defects?|anomal\w+|flaws?|faults?|damage|scratch\w*|holes?|contaminat\w+|deformations?|"
-    r"abrasions?|stains?|marks?)"
+    r"(?:defects?|anomal\w+|flaws?|faults?|damage|scratch\w*|holes?|contaminat\w+|deformations?|abrasions?|"
+    r"stains?|marks?)"
 )
 # What is really on a product: printed, moulded, stuck on or built in.
 _ON_PRODUCT = (
-    r"\b(?:print\w*|emboss\w*|engrav\w*|etch\w*|stamp\w*|silkscreen\w*|silk-?screen\w*|paint(?:ed|"
-    r"ing)?|mold\w*|mould\w*|logo|lettering|"
-    r"letters?|text|symbols?|icons?|sticker|polarity|serial|part number|brand|ink|insulation|wires?|"
-    r"cables?|sleeves?|packag\w*|carton|"
-    r"cardboard|decorat\w*|pattern|warning|graphics?)\b"
+    r"\b(?:print\w*|emboss\w*|engrav\w*|etch\w*|stamp\w*|silkscreen\w*|silk-?screen\w*|paint(?:ed|ing)?|"
+    r"mold\w*|mould\w*|logo|lettering|letters?|text|symbols?|icons?|sticker|polarity|serial|part number|brand|"
+    r"ink|insulation|wires?|cables?|sleeves?|packag\w*|carton|cardboard|decorat\w*|pattern|warning|"
+    r"graphics?)\b"
 )
 _GIVEN_NOUN = (
-    r"(?:information|info|locations?|labels?|types?|descriptions?|coordinates|hints?|contexts?|"
-    r"details|data|annotations?|categor(?:y|ies)|"
-    r"class(?:es)?|guidance|instructions?|criteria|captions?|masks?|cues?|clues?|defect (?:type|"
-    r"location|class)|coarse type|regions?|areas?)"
+    r"(?:information|info|locations?|labels?|types?|descriptions?|coordinates|hints?|contexts?|details|data|"
+    r"annotations?|categor(?:y|ies)|class(?:es)?|guidance|instructions?|criteria|captions?|masks?|cues?|"
+    r"clues?|defect (?:type|location|class)|coarse type|regions?|areas?)"
 )
 
 
@@ -94,8 +92,8 @@ def _rule(
 # --- highlight: something drawn into the teacher's image ------------------------------------------
 _DRAWN = "the student's image has nothing drawn into it"
 _LIGHT = (
-    r"light(?:ing|s)?|illuminat\w+|contrast|glare|reflecti\w+|shadows?|sheen|gloss\w*|specular|"
-    r"shin[ey]\w*|metallic|chrome\w*|sun\w*"
+    r"light(?:ing|s)?|illuminat\w+|contrast|glare|reflecti\w+|shadows?|sheen|gloss\w*|specular|shin[ey]\w*|"
+    r"metallic|chrome\w*|sun\w*"
 )
 
 _rule(
@@ -105,26 +103,25 @@ _rule(
     r"\bhighlighted\b",
     _DRAWN,
     unless=r"\bhighlighted (?:only |further |clearly )?(?:by|under|in|against|through) (?:the |its |a |"
-    rf"this )?(?:[\w-]+ ){{0,2}}(?:{_LIGHT}|difference|absence|fact|change|lack|surrounding|"
-    r"smooth\w*)\b"
-    rf"|\b(?:{_LIGHT}) (?:is |are |has |have |had )?(?:clearly )?highlighted\b",
+    rf"this )?(?:[\w-]+ ){{0,2}}(?:{_LIGHT}|difference|absence|fact|change|lack|surrounding|smooth\w*)\b|"
+    rf"\b(?:{_LIGHT}) (?:is |are |has |have |had )?(?:clearly )?highlighted\b",
 )
 _rule(
     "highlight",
     "reject",
     "highlight",
     rf"\b{_COLOR}[- ]highlight|\bhighlight(?:s|ing)? (?:in|with) (?:a )?{_ANY_COLOR}|"
-    r"\bhighlight(?:s|ing)? (?:box|mark(?:s|ed)? the|surround\w*|around|on the (?:image|picture)|"
-    r"indicat\w+|show\w* (?:where|the location)|enclos\w+|covers?|drawn|overlay)|"
-    r"\b(?:drawn|digital|annotation|visual|given|provided|added) highlight",
+    r"\bhighlight(?:s|ing)? (?:box|mark(?:s|ed)? the|surround\w*|around|on the (?:image|picture)|indicat\w+|"
+    r"show\w* (?:where|the location)|enclos\w+|covers?|drawn|overlay)|\b(?:drawn|digital|annotation|visual|"
+    r"given|provided|added) highlight",
     _DRAWN,
 )
 _rule(
     "highlight",
     "person",
     "highlight",
-    r"\b(?:the|this|a|its|by) highlight(?:s|ing)?\b(?! (?:the |an? |this |that |how |why |"
-    r"its )?(?:need|importance|fact|issue|problem|failure|risk|difference|contrast|deviation))",
+    r"\b(?:the|this|a|its|by) highlight(?:s|ing)?\b(?! (?:the |an? |this |that |how |why |its )?(?:need|"
+    r"importance|fact|issue|problem|failure|risk|difference|contrast|deviation))",
     "may mean a marking in the image or a reflection of light",
     unless=rf"\b(?:{_LIGHT}|edge|rim|curv\w+|metal|bright)\b",
 )
@@ -133,9 +130,8 @@ _rule(
     "reject",
     "outlin",
     rf"\boutlined (?:[\w-]+ ){{0,2}}{_REGION}\b|\b{_REGION}(?: [\w-]+){{0,3}} outlined\b|"
-    rf"\boutlined (?:in|by|with) (?:a |the )?(?:[\w-]+ )?{_ANY_COLOR}\b|"
-    rf"\b{_ANY_COLOR}[- ]outlin\w+|\b(?:drawn|thick|visible|given|provided|superimposed|annotated|"
-    r"marked) outlines?\b|"
+    rf"\boutlined (?:in|by|with) (?:a |the )?(?:[\w-]+ )?{_ANY_COLOR}\b|\b{_ANY_COLOR}[- ]outlin\w+|"
+    r"\b(?:drawn|thick|visible|given|provided|superimposed|annotated|marked) outlines?\b|"
     r"\b(?:the|an|this) outline (?:marks?|indicat\w+|shows? (?:where|the (?:location|defect|anomal))|"
     r"highlights?|surrounds?|encloses?|drawn|delimits?|encompass\w+)|"
     r"\b(?:with)?in(?:side)? the outline\b(?! of)",
@@ -156,8 +152,8 @@ _rule(
     "reject",
     "box|rectang|square|circle|ellips|oval|contour|polygon|frame|border|overlay",
     r"\b(?:(?:with)?in|inside|by|under|enclosed (?:by|in|within)|surrounded by|of) (?:the|a|this|"
-    rf"that) (?:[\w-]+ )?{_COLOR} (?:\w+ )?{_SHAPE}\b|"
-    rf"\b{_COLOR} (?:bounding |dashed |marking )?(?:box|rectangle|polygon|overlay|bounding)\b(?!-)",
+    rf"that) (?:[\w-]+ )?{_COLOR} (?:\w+ )?{_SHAPE}\b|\b{_COLOR} (?:bounding |dashed |marking )?(?:box|"
+    r"rectangle|polygon|overlay|bounding)\b(?!-)",
     _DRAWN,
     unless=_ON_PRODUCT + r"|\bbox[- ](?:shaped|like)|\bhousing\b",
 )
@@ -165,11 +161,11 @@ _rule(
     "highlight",
     "reject",
     "box|rectang|square|circle|ellips|contour|polygon|frame|overlay|border",
-    r"\b(?:the|a|this|that|each) (?:[\w-]+ )?(?:box|rectangle|square|circle|ellipse|polygon|frame|"
-    r"overlay|contour|border) (?:that |which )?(?:is |was )?(?:clearly )?(?:drawn |placed |added |"
-    r"superimposed )?(?:"
-    r"(?:marks?|marking|indicat\w+|highlight\w*|points?|pointing|denot\w+|delineat\w+|annotat\w+|"
-    r"delimit\w+|pinpoint\w*)\b|(?:around|over|surround\w*|enclos\w*|encompass\w*|on) (?:the |this |"
+    r"\b(?:the|a|this|that|each) (?:[\w-]+ )?(?:box|rectangle|square|circle|ellipse|polygon|frame|overlay|"
+    r"contour|border) (?:that |which )?(?:is |was )?(?:clearly )?(?:drawn |placed |added |"
+    r"superimposed )?(?:(?:marks?|marking|indicat\w+|highlight\w*|points?|pointing|denot\w+|delineat\w+|"
+    r"annotat\w+|delimit\w+|pinpoint\w*|draws|draw|guides?|directs?|focuses|identif\w+|encircles?|captures?|"
+    r"contains the|isolates)\b|(?:around|over|surround\w*|enclos\w*|encompass\w*|on) (?:the |this |"
     rf"a )?(?:\w+ )?(?:{_FOUND}|suspect\w*|affected))",
     _DRAWN,
     unless=_ON_PRODUCT + r"|\b(?:lid|hinge|gift|junction|terminal|battery|gear) ?box",
@@ -178,9 +174,8 @@ _rule(
     "highlight",
     "reject",
     "box|rectang|circle|polygon|ellips",
-    r"\b(?:drawn|superimposed|annotated|marked|indicated|highlighted|shown|given|provided) (?:by|with|"
-    r"in|using|inside|within) (?:a|the) (?:[\w-]+ )?(?:box|rectangle|circle|polygon|ellipse|oval|"
-    r"arrow|marker)\b",
+    r"\b(?:drawn|superimposed|annotated|marked|indicated|highlighted|shown|given|provided) (?:by|with|in|"
+    r"using|inside|within) (?:a|the) (?:[\w-]+ )?(?:box|rectangle|circle|polygon|ellipse|oval|arrow|marker)\b",
     _DRAWN,
     unless=_ON_PRODUCT,
 )
@@ -191,19 +186,17 @@ _rule(
     r"\b(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|cropped|"
     rf"pinpointed)[- ](?:in[- ]|off[- ]|out[- ])?(?:[\w-]+ )?(?:{_REGION}|{_FOUND}|image|view)\b|"
     rf"\b(?:{_REGION}|{_FOUND}|one|image) (?:that |which )?(?:is |are |was |were |has been |"
-    r"have been )?(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|"
-    r"pinpointed)\b",
+    r"have been )?(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|pinpointed)\b",
     _DRAWN,
 )
 _rule(
     "highlight",
     "reject",
     "marked",
-    r"\bmarked (?:[\w-]+ )?(?:areas?|regions?|zones?|spots?|locations?|positions?|places?|sections?|"
-    rf"sites?|points?|{_FOUND})\b|"
-    rf"\b(?:{_REGION}|{_FOUND}) (?:that |which )?(?:is |are |was |were |has been |have been |"
-    r"as )?marked (?:in the|on the|for|earlier|above|previously|beforehand|here|with an?|by (?:the|"
-    r"an?) (?:[\w-]+ )?(?:arrow|box|circle|annotation|line|marker|rectangle|outline))|"
+    r"\bmarked (?:[\w-]+ )?(?:areas?|regions?|zones?|spots?|locations?|positions?|places?|sections?|sites?|"
+    rf"points?|{_FOUND})\b|\b(?:{_REGION}|{_FOUND}) (?:that |which )?(?:is |are |was |were |has been |"
+    r"have been |as )?marked (?:in the|on the|for|earlier|above|previously|beforehand|here|with an?|"
+    r"by (?:the|an?) (?:[\w-]+ )?(?:arrow|box|circle|annotation|line|marker|rectangle|outline))|"
     r"\bmarked (?:earlier|above|previously|beforehand|in the (?:image|picture|photo|query))\b",
     _DRAWN,
     unless=_ON_PRODUCT,
@@ -212,8 +205,8 @@ _rule(
     "highlight",
     "reject",
     "marked|circled|boxed|outlined|delineated|encircled|traced|indicated|denoted|shown|shaded|tinted",
-    r"\b(?:marked|circled|boxed|delineated|encircled|traced|indicated|denoted|shown|shaded|"
-    rf"annotated) (?:in|by|with) (?:a |an |the )?(?:[\w-]+ )?{_COLOR}\b(?!-)",
+    r"\b(?:marked|circled|boxed|delineated|encircled|traced|indicated|denoted|shown|shaded|annotated) (?:in|"
+    rf"by|with) (?:a |an |the )?(?:[\w-]+ )?{_COLOR}\b(?!-)",
     _DRAWN,
     unless=_ON_PRODUCT + r"|\b(?:oxide|stain\w*|rust\w*|dots?|stripes?|rings?|bands?|ink|tape)\b",
 )
@@ -221,8 +214,8 @@ _rule(
     "highlight",
     "person",
     "area|region|zone|boundary|marking|shading|tint",
-    rf"\b(?:the|this|that) (?:[\w-]+ )?{_COLOR}(?:ish|-colou?red)? (?:areas?|regions?|zones?|boundary|"
-    r"marking|shading|tint)\b",
+    rf"\b(?:the|this|that) (?:[\w-]+ )?{_COLOR}(?:ish|-colou?red)? (?:areas?|regions?|zones?|boundary|marking|"
+    r"shading|tint)\b",
     "may be the color of the teacher's marking",
     unless=_ON_PRODUCT,
 )
@@ -230,11 +223,35 @@ _rule(
     "highlight",
     "reject",
     "marking|shading|tint|colo",
-    rf"\b(?:the )?{_COLOR} (?:marking|colou?ring|tint|shading|line|mark)s? (?:(?:that |"
-    r"which )?(?:marks?|indicat\w+|highlight\w*|denot\w+|points?|surround\w*)|(?:around|over) (?:the |"
-    rf"this )?(?:\w+ )?{_FOUND})",
+    rf"\b(?:the )?{_COLOR} (?:marking|colou?ring|tint|shading|line|mark)s? (?:(?:that |which )?(?:marks?|"
+    rf"indicat\w+|highlight\w*|denot\w+|points?|surround\w*)|(?:around|over) (?:the |this )?(?:\w+ )?{_FOUND})",
     _DRAWN,
     unless=_ON_PRODUCT,
+)
+_rule(
+    "highlight",
+    "reject",
+    "enclosed|surrounded|bounded|framed|ringed|bordered|traced|wrapped|encircled",
+    r"\b(?:enclosed|surrounded|bounded|framed|ringed|bordered|traced|encircled) (?:by|in|with) (?:a |an |"
+    rf"the )?(?:[\w-]+ )?(?:{_COLOR}|colou?red|dashed|dotted) (?:line|border|frame|box|outline|rectangle|"
+    r"square|contour|stroke|polygon|dashes)s?\b",
+    _DRAWN,
+    unless=_ON_PRODUCT,
+)
+_rule(
+    "highlight",
+    "reject",
+    "identified|marked|selected|specified|determined",
+    r"\b(?:pre-?|already |previously )(?:identified|marked|selected|specified|determined|"
+    rf"labell?ed) (?:[\w-]+ )?(?:{_REGION}|{_FOUND})\b",
+    "the student is told no place",
+)
+_rule(
+    "highlight",
+    "person",
+    "tinted|shaded|colored|coloured",
+    r"\bthe (?:tinted|shaded|colou?red) (?:areas?|regions?|zones?|spots?|sections?)\b",
+    "may be the teacher's marking",
 )
 _rule("highlight", "reject", "annotat", r"\bannotat\w*", "annotations are the teacher's")
 _rule(
@@ -243,16 +260,15 @@ _rule(
     "overlay|overlaid|crosshair|heat|callout",
     r"\b(?:crosshairs?|heat ?maps?|callouts?|saliency|attention map)\b|\boverla(?:y|ys|id)\b",
     _DRAWN,
-    unless=r"\b(?:film|foil|plastic|protective|sticker|polycarbonate|keypad|graphic|coating|layers?|tape|"
-    r"fabric|weld)\b",
+    unless=r"\b(?:film|foil|plastic|protective|sticker|polycarbonate|keypad|graphic|tape|fabric|"
+    r"weld)\b(?! (?:is|has|shows))",
 )
 _rule(
     "highlight",
     "reject",
     "arrow",
-    r"\barrows? (?:\w+ )?(?:point\w*|indicat\w+|mark\w*|show\w*|highlight\w*|drawn|in the image|"
-    r"overlaid|locat\w+|draws?)|\b(?:by|with|to|see|following|of) (?:the|an?|"
-    r"this) (?:[\w-]+ )?arrows?\b",
+    r"\barrows? (?:\w+ )?(?:point\w*|indicat\w+|mark\w*|show\w*|highlight\w*|drawn|in the image|overlaid|"
+    r"locat\w+|draws?)|\b(?:by|with|to|see|following|of) (?:the|an?|this) (?:[\w-]+ )?arrows?\b",
     _DRAWN,
     unless=_ON_PRODUCT + r"|\b(?:raised|direction(?:al)?|recycl\w+|shape[ds]?)\b",
 )
@@ -261,8 +277,8 @@ _rule(
     "reject",
     "marker|visual mark|visual indicator",
     r"\bmarkers? (?:\w+ )?(?:point\w*|indicat\w+|mark\w*|show\w*|highlight\w*|drawn|placed|around|"
-    r"surround\w*)|\b(?:by|with|from) (?:the|an?) (?:[\w-]+ )?markers?\b|\bvisual (?:markers?|"
-    r"markings?|indicators?|annotations?)\b",
+    r"surround\w*)|\b(?:by|with|from) (?:the|an?) (?:[\w-]+ )?markers?\b|\bvisual (?:markers?|markings?|"
+    r"indicators?|annotations?)\b",
     _DRAWN,
     unless=_ON_PRODUCT + r"|\b(?:pen|felt|fiducial|orientation|alignment|ink)\b",
 )
@@ -273,11 +289,10 @@ _rule(
     "mask",
     "reject",
     "mask",
-    r"\b(?:segmentation|binary|anomaly|defect|pixel(?:-level|-wise)?|ground[- ]truth|provided|given|"
-    r"supplied|annotated|corresponding|associated|accompanying|label) masks?\b|"
-    r"\bmasked (?:areas?|regions?|zones?|sections?|parts?|locations?|portions?)\b|\bmasks? (?:image|"
-    r"data|annotation|overlay|region|area|shows?|indicat\w+|marks?|confirms?|highlights?|reveals?|"
-    r"covers?|locat\w+|delineat\w+|points?|provided|given)\b",
+    r"\b(?:segmentation|binary|anomaly|defect|pixel(?:-level|-wise)?|ground[- ]truth|provided|given|supplied|"
+    r"annotated|corresponding|associated|accompanying|label) masks?\b|\bmasked (?:areas?|regions?|zones?|"
+    r"sections?|parts?|locations?|portions?)\b|\bmasks? (?:image|data|annotation|overlay|region|area|shows?|"
+    r"indicat\w+|marks?|confirms?|highlights?|reveals?|covers?|locat\w+|delineat\w+|points?|provided|given)\b",
     _MASK,
     unless=r"\b(?:solder|resist|masking|paint\w*|face|dust|gas|breathing|respirat\w+|tape|stencil|shadow)\b|"
     r"\bsoldermask\b",
@@ -294,16 +309,16 @@ _rule(
     "mask",
     "reject",
     "segmentation|pixel|coordinate",
-    r"\bsegmentation\b|\bpixel[- ](?:level|wise|coordinates?|positions?|values?)\b|\b(?:given|"
-    r"provided|image|box|pixel|specified) coordinates?\b|\bcoordinates? (?:of|at|provided|given|is|"
-    r"are|x|\()",
+    r"\bsegmentation\b|\bpixel[- ](?:level|wise|coordinates?|positions?|values?)\b|\b(?:given|provided|image|"
+    r"box|pixel|specified) coordinates?\b|\bcoordinates? (?:of|at|provided|given|is|are|x|\()",
     _MASK,
 )
 _rule(
     "mask",
     "reject",
     "[|(",
-    r"[\[(]\s*(?:x\s*=\s*)?\d{1,4}(?:\.\d+)?\s*,\s*(?:y\s*=\s*)?\d{1,4}(?:\.\d+)?(?:\s*,\s*(?:[wh]\s*=\s*)?\d{1,4}(?:\.\d+)?){0,2}\s*[\])]",
+    r"[\[(]\s*(?:x\s*=\s*)?\d{1,4}(?:\.\d+)?\s*,\s*(?:y\s*=\s*)?\d{1,4}(?:\.\d+)?(?:\s*,\s*(?:[wh]\s*=\s*)?\d{"
+    r"1,4}(?:\.\d+)?){0,2}\s*[\])]",
     "coordinates come from the mask, not from looking",
 )
 
@@ -323,21 +338,21 @@ _rule(
     "label",
     "reject",
     "label",
-    r"\b(?:class|category|anomaly|defect|type|image|sample|true|truth|known|given|provided|dataset|"
-    r"annotated|correct|existing|assigned|supplied|source) label(?:s|ed|ing)?\b|"
-    r"\blabell?ed (?:as |with |under |by |to be )?(?:an? |the )?['\"(]?(?:anomal|defect|normal\b|"
-    r"abnormal|faulty|good\b|ok\b|ng\b|non-?defect|" + _KINDS + r")",
+    r"\b(?:class|category|anomaly|defect|type|image|sample|true|truth|known|given|provided|dataset|annotated|"
+    r"correct|existing|assigned|supplied|source) label(?:s|ed|ing)?\b|\blabell?ed (?:as |with |under |by |"
+    r"to be )?(?:an? |the )?['\"(]?(?:anomal|defect|normal\b|abnormal|faulty|good\b|ok\b|ng\b|non-?defect|"
+    + _KINDS
+    + r")",
     _TOLD,
 )
 _rule(
     "label",
     "reject",
     "label",
-    r"\b(?:according to|per|as per|based on|match(?:es|ing)?|consistent with|in line with|"
-    r"aligns? with|agrees? with|confirm(?:s|ed|ing)? (?:by )?|from|given) (?:the |its |this |"
-    r"our )?label(?:s|ing)?\b|"
-    r"\blabels? (?:says?|states?|indicat\w+|confirms?|specif\w+|identif\w+|suggests?|provided|given|"
-    rf"reads?|is|of) (?:[\w'\"-]+ ){{0,5}}?['\"(]?(?:anomal|defect|normal\b|abnormal|{_KINDS})",
+    r"\b(?:according to|per|as per|based on|match(?:es|ing)?|consistent with|in line with|aligns? with|"
+    r"agrees? with|confirm(?:s|ed|ing)? (?:by )?|from|given) (?:the |its |this |our )?label(?:s|ing)?\b|"
+    r"\blabels? (?:says?|states?|indicat\w+|confirms?|specif\w+|identif\w+|suggests?|provided|given|reads?|is|"
+    rf"of) (?:[\w'\"-]+ ){{0,5}}?['\"(]?(?:anomal|defect|normal\b|abnormal|{_KINDS})",
     _TOLD,
     unless=r"\b(?:printed|sticker|adhesive|peel\w*|warning|bottle|paper|barcode|torn|wrinkl\w*|ink|creased)\b",
 )
@@ -346,8 +361,8 @@ _rule(
     "reject",
     "data|training|benchmark|iad|mvtec|json|file|.png|.jp",
     r"\bdata ?sets?\b|\btraining (?:data|set|samples?|examples?|images?)\b|\btest set\b|\breal-?iad\b|"
-    r"\bmvtec\b|\bbenchmarks?\b|\bmeta-?data\b|\bjson\b|\bfile ?(?:name|path)s?\b|\b[\w-]+\.(?:png|"
-    r"jpe?g|json)\b",
+    r"\bmvtec\b|\bbenchmarks?\b|\bmeta-?data\b|\bjson\b|\bfile ?(?:name|path)s?\b|"
+    r"\b[\w-]+\.(?:png|jpe?g|json)\b",
     "speaks of the data, which the student never sees",
     unless=r"\bdata ?set(?:s)? (?:plug|cable)",
 )
@@ -355,26 +370,25 @@ _rule(
     "label",
     "reject",
     "known|stated|given|said|supposed|reported",
-    r"\b(?:known|stated|given|said|supposed|reported|described|specified) (?:to (?:be|contain|have|"
-    r"show)|as) (?:an? |the )?(?:\w+ )?(?:anomal\w+|defect\w*|normal\b|abnormal|faulty|" + _KINDS + r")",
+    r"\b(?:known|stated|given|said|supposed|reported|described|specified) (?:to (?:be|contain|have|show)|"
+    r"as) (?:an? |the )?(?:\w+ )?(?:anomal\w+|defect\w*|normal\b|abnormal|faulty|" + _KINDS + r")",
     _TOLD,
 )
 _rule(
     "label",
     "reject",
     "type|class|categor|location|defect|anomal",
-    r"\b(?:the|its|this) (?:defect|anomaly|fault)?(?:'s)? ?(?:type|class|category|location|"
-    r"position) (?:is|was|has been) (?:already |previously )?(?:known|given|specified|provided|stated|"
-    r"predetermined|predefined|labell?ed|supplied|listed as|designated)\b",
+    r"\b(?:the|its|this) (?:defect|anomaly|fault)?(?:'s)? ?(?:type|class|category|location|position) (?:is|"
+    r"was|has been) (?:already |previously )?(?:known|given|specified|provided|stated|predetermined|"
+    r"predefined|labell?ed|supplied|listed as|designated)\b",
     _TOLD,
 )
 _rule(
     "label",
     "reject",
     "know",
-    r"\b(?:we|i) (?:already )?kn[eo]w\b(?: that)?(?: \w+){0,3} (?:defect|anomal|type|location|where|"
-    r"normal|faulty)|\bknowing (?:that )?(?:the|this|it) (?:\w+ )?(?:defect|anomaly|location|type|"
-    r"part|is|class)\b",
+    r"\b(?:we|i) (?:already )?kn[eo]w\b(?: that)?(?: \w+){0,3} (?:defect|anomal|type|location|where|normal|"
+    r"faulty)|\bknowing (?:that )?(?:the|this|it) (?:\w+ )?(?:defect|anomaly|location|type|part|is|class)\b",
     _TOLD,
 )
 _rule(
@@ -387,9 +401,9 @@ _rule(
     "reject",
     "prior|previous|earlier|preceding|advance|external|supplement|privileged|background|beforehand",
     r"\b(?:prior|previous|previously|earlier|preceding|advance|external|supplementary|privileged|"
-    r"contextual) (?:\w+ )?(?:guidance|information|info|instructions?|indications?|hints?|"
-    r"descriptions?|assessments?|context|inputs?|notes?|notice|report(?:s|ed)?|identification|"
-    r"location|labels?|statements?)\b",
+    r"contextual) (?:\w+ )?(?:guidance|information|info|instructions?|indications?|hints?|descriptions?|"
+    r"assessments?|context|inputs?|notes?|notice|report(?:s|ed)?|identification|location|labels?|"
+    r"statements?)\b",
     _TOLD,
 )
 _rule(
@@ -403,8 +417,8 @@ _rule(
     "given information",
     "reject",
     "given|provided|supplied|accompanying|attached|specified|indicated|stated|known|available|described",
-    r"\b(?:the|this|our|on|from|by|with|all|these|my|your|any|to|of|at|in|its) (?:given|provided|"
-    r"supplied|accompanying|attached|stated|indicated|predetermined|pre-?defined|pre-?specified|"
+    r"\b(?:the|this|our|on|from|by|with|all|these|my|your|any|to|of|at|in|its) (?:given|provided|supplied|"
+    r"accompanying|attached|stated|indicated|predetermined|pre-?defined|pre-?specified|"
     rf"described) (?:[\w-]+ )??{_GIVEN_NOUN}\b",
     _TOLD,
 )
@@ -412,11 +426,10 @@ _rule(
     "given information",
     "reject",
     "specified|known|expected|reported|suspected|targeted|designated",
-    r"\b(?:the|this|that|a|on|at|its|in|these) (?:specified|known|reported|"
-    r"targeted) (?:[\w-]+ )?(?:areas?|regions?|zones?|locations?|sites?|anomal\w+|defects?|types?|"
-    r"class|categor\w+|section|spots?)\b|\b(?:expected|known|reported|specified|stated|"
-    r"indicated) (?:defect|anomaly|anomalous|fault)(?:'s)? (?:locations?|areas?|regions?|types?|"
-    r"positions?|sites?|zones?|class|categor\w+)\b",
+    r"\b(?:the|this|that|a|on|at|its|in|these) (?:specified|known|reported|targeted) (?:[\w-]+ )?(?:areas?|"
+    r"regions?|zones?|locations?|sites?|anomal\w+|defects?|types?|class|categor\w+|section|spots?)\b|"
+    r"\b(?:expected|known|reported|specified|stated|indicated) (?:defect|anomaly|anomalous|"
+    r"fault)(?:'s)? (?:locations?|areas?|regions?|types?|positions?|sites?|zones?|class|categor\w+)\b",
     _TOLD,
     unless=r"\b(?:in the drawing|by the drawing|in the design|defects? in (?:this|such) (?:material|process)|"
     r"(?:known|common) (?:failure|defect) (?:mode|pattern))\b",
@@ -425,9 +438,9 @@ _rule(
     "given information",
     "person",
     "expected|specified|designated|target|interest|roi",
-    r"\b(?:at|in|on|to|within|for|regarding|about) (?:the |these |those )?(?:expected|specified|"
-    r"designated|suspected|targeted?|indicated) (?:areas?|regions?|zones?|locations?|positions?|"
-    r"sites?|spots?|points?)\b|\bregions? of interest\b|\broi\b",
+    r"\b(?:at|in|on|to|within|for|regarding|about) (?:the |these |those )?(?:expected|specified|designated|"
+    r"suspected|targeted?|indicated) (?:areas?|regions?|zones?|locations?|positions?|sites?|spots?|points?)\b|"
+    r"\bregions? of interest\b|\broi\b",
     "may be the place the teacher was told",
 )
 _rule(
@@ -435,12 +448,11 @@ _rule(
     "reject",
     "provided|given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|marked",
     r"\b(?:information|details|descriptions?|context|hints?|guidance|criteria|locations?|labels?|type|"
-    r"categor(?:y|ies)|cues|instructions?|requirements?|conditions|definitions?) (?:that (?:was|were|"
-    r"is|has been|have been) |which (?:was|were|is) |as |has been |have been |was |were |"
-    r"already )?(?:provided|given|supplied|stated|mentioned|outlined|specified|indicated|described|"
-    r"listed|marked|defined|set out) (?:by|in the (?:prompt|question|task|text|description|"
-    r"instruction)|above|earlier|previously|before|beforehand|to (?:me|us)|for (?:me|us|this)|"
-    r"regarding|here|about)\b",
+    r"categor(?:y|ies)|cues|instructions?|requirements?|conditions|definitions?) (?:that (?:was|were|is|"
+    r"has been|have been) |which (?:was|were|is) |as |has been |have been |was |were |already )?(?:provided|"
+    r"given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|marked|defined|"
+    r"set out) (?:by|in the (?:prompt|question|task|text|description|instruction)|above|earlier|previously|"
+    r"before|beforehand|to (?:me|us)|for (?:me|us|this)|regarding|here|about)\b",
     _TOLD,
     unless=r"\b(?:manufacturer|drawing|data ?sheet|iso|customer)\b",
 )
@@ -450,16 +462,15 @@ _rule(
     "as indicated|as specified|as instructed|as given|as provided|as told|as annotated|as marked|"
     "as label|as highlighted|as pointed|as requested|as directed|as suggested|as stated|as described|"
     "as mentioned|as noted|as shown|as outlined|as identified|as required",
-    r"\bas (?:instructed|told|annotated|marked|labell?ed|pointed out|requested|directed|informed|"
-    r"advised|prompted)\b|\bas (?:given|provided|supplied)\b(?! that)|"
-    r"\bas (?:indicated|specified|suggested|outlined|identified|stated|described|mentioned|noted|"
-    r"shown|required) (?:in|by|on|within|from|under) (?:the |this |that |your |our |"
-    r"an? )?(?:\w+ )?(?:descriptions?|prompts?|instructions?|labels?|captions?|text|user|mask|box|"
-    r"arrows?|outline|reference|information|questions?|tasks?|markers?|marking|notes?|input|guidance|"
-    r"guidelines?|data|highlight\w*|circle|rectangle|contour|annotation|coordinates|hint)\b|"
+    r"\bas (?:instructed|told|annotated|marked|labell?ed|pointed out|requested|directed|informed|advised|"
+    r"prompted)\b|\bas (?:given|provided|supplied)\b(?! that)|\bas (?:indicated|specified|suggested|outlined|"
+    r"identified|stated|described|mentioned|noted|shown|required) (?:in|by|on|within|from|under) (?:the |"
+    r"this |that |your |our |an? )?(?:\w+ )?(?:descriptions?|prompts?|instructions?|labels?|captions?|text|"
+    r"user|mask|box|arrows?|outline|reference|information|questions?|tasks?|markers?|marking|notes?|input|"
+    r"guidance|guidelines?|data|highlight\w*|circle|rectangle|contour|annotation|coordinates|hint)\b|"
     r"\bas indicated(?: in the (?:\w+ )?(?:image|photo|picture))?(?=\s*(?:[,.;:)]|$))|"
-    r"\bas specified(?=\s*(?:[,.;:)]|$))|\bas (?:outlined|specified) (?:above|earlier|previously|"
-    r"before|beforehand)\b",
+    r"\bas specified(?=\s*(?:[,.;:)]|$))|\bas (?:outlined|specified) (?:above|earlier|previously|before|"
+    r"beforehand)\b",
     _TOLD,
     unless=r"\b(?:drawing|data ?sheet|manufacturer|printed)\b",
 )
@@ -467,10 +478,10 @@ _rule(
     "given information",
     "person",
     "as noted|as mentioned|mentioned|as stated|as described|aforementioned",
-    r"\bas (?:noted|mentioned|stated|described)(?: (?:above|earlier|previously|"
-    r"before))?(?=\s*[,.;:)])|\b(?:above-?mentioned|previously mentioned|(?:the|hereof|of) mentioned|"
-    r"previously identified|earlier identified|previously noted) (?:issues?|defects?|anomal\w+|"
-    r"regions?|areas?|locations?|types?|spots?|categor\w+|damage)\b|\bhereof mentioned\b",
+    r"\bas (?:noted|mentioned|stated|described)(?: (?:above|earlier|previously|before))?(?=\s*[,.;:)])|"
+    r"\b(?:above-?mentioned|previously mentioned|(?:the|hereof|of) mentioned|previously identified|"
+    r"earlier identified|previously noted) (?:issues?|defects?|anomal\w+|regions?|areas?|locations?|types?|"
+    r"spots?|categor\w+|damage)\b|\bhereof mentioned\b",
     "refers to something said before, which may be what the teacher was told",
 )
 _rule(
@@ -478,18 +489,17 @@ _rule(
     "reject",
     "told|instructed|informed|asked|given|provided|prompted|advised|notified|guided|directed",
     r"\b(?:i|we|i've|we've|i'm|we're) (?:have |had |was |were |am |are |been |just |also |already |"
-    r"explicitly |specifically ){0,3}(?:told|instructed|informed|asked|given|provided with|prompted|"
-    r"advised|notified|guided|directed|shown)\b|\b(?:been|were|was) (?:told|instructed|informed|"
-    r"prompted|notified|pointed out)\b|\bpointed out (?:to (?:me|us)|in the|by the)\b",
+    r"explicitly |specifically ){0,3}(?:told|instructed|informed|asked|given|provided with|prompted|advised|"
+    r"notified|guided|directed|shown)\b|\b(?:been|were|was) (?:told|instructed|informed|prompted|notified|"
+    r"pointed out)\b|\bpointed out (?:to (?:me|us)|in the|by the)\b",
     _TOLD,
 )
 _rule(
     "given information",
     "reject",
     "prompt",
-    r"\b(?:the|this|in|your|my|system|given|input|text|user) prompts?\b(?! (?:replacement|action|"
-    r"attention|removal|rejection|repair|correction|response|intervention|detection|rework|and))|"
-    r"\bprompted by the\b",
+    r"\b(?:the|this|in|your|my|system|given|input|text|user) prompts?\b(?! (?:replacement|action|attention|"
+    r"removal|rejection|repair|correction|response|intervention|detection|rework|and))|\bprompted by the\b",
     _TOLD,
 )
 _rule(
@@ -497,47 +507,54 @@ _rule(
     "reject",
     "user",
     r"\b(?:the )?user(?:'s|s)? (?:\w+ )?(?:ask\w*|sa(?:y|ys|id)|stat\w+|provid\w+|want\w*|request\w*|"
-    r"mention\w*|indicat\w+|specif\w+|gave|gives|given|question|quer\w+|input|prompt\w*|descri\w+|"
-    r"hint\w*|upload\w*|told|tells|highlight\w*|mark\w*)\b|\buser-(?:provided|supplied|specified|"
-    r"given)\b|\b(?:provided|given|uploaded|specified|marked|shared) by (?:the |a )?users?\b",
+    r"mention\w*|indicat\w+|specif\w+|gave|gives|given|question|quer\w+|input|prompt\w*|descri\w+|hint\w*|"
+    r"upload\w*|told|tells|highlight\w*|mark\w*)\b|\buser-(?:provided|supplied|specified|given)\b|"
+    r"\b(?:provided|given|uploaded|specified|marked|shared) by (?:the |a )?users?\b",
     _TOLD,
 )
 _rule(
     "given information",
     "reject",
     "you",
-    r"\byou(?:'ve| have)? (?:\w+ )?(?:provid\w+|upload\w+|shar\w+|gave|describ\w+|mention\w*|"
-    r"specif\w+|ask\w*|said|indicated|want\w*)\b|\byour (?:\w+ )?(?:description|image|question|"
-    r"request|input|instructions?|query|photo)\b",
+    r"\byou(?:'ve| have)? (?:\w+ )?(?:provid\w+|upload\w+|shar\w+|gave|describ\w+|mention\w*|specif\w+|ask\w*|"
+    r"said|indicated|want\w*)\b|\byour (?:\w+ )?(?:description|image|question|request|input|instructions?|"
+    r"query|photo)\b",
     _TOLD,
+)
+_rule(
+    "given information",
+    "reject",
+    "instruction",
+    r"\b(?:my|the|your|these|given|provided|our) instructions? (?:place|say|state|specif|indicat|mention|"
+    r"point|ask|requir|tell|describ|note|list|direct|identif|suggest|are|were|is|was|call)\w*",
+    _TOLD,
+    unless=r"\b(?:manufacturer\w*|assembly|manual|printed)\b",
 )
 _rule(
     "given information",
     "reject",
     "description|instruction|caption|guidance|hint",
-    r"\b(?:according to|per|as per|follow(?:s|ing)?|based (?:\w+ )?(?:up)?on|from|given|in|"
-    r"consistent with|in line with|match(?:es|ing)?|aligns? with|reflected in|stated in|"
-    r"under) (?:the |this |your |its |our |that |these |all )(?:[\w-]+ ){0,2}?(?:descriptions?|"
-    r"captions?|instructions?|hints?|guidance)\b|"
-    r"\bthe (?:[\w-]+ )?descriptions? (?:states?|says?|mentions?|indicates?|notes?|describes?|"
-    r"specif\w+|provided|given|above|of the (?:image|defect|anomaly|query|photo)|confirms?|suggests?|"
-    r"reports?|also)\b|\b(?:the|a given|provided) hints?\b(?! of)",
+    r"\b(?:according to|per|as per|follow(?:s|ing)?|based (?:\w+ )?(?:up)?on|from|given|in|consistent with|"
+    r"in line with|match(?:es|ing)?|aligns? with|reflected in|stated in|under) (?:the |this |your |its |our |"
+    r"that |these |all )(?:[\w-]+ ){0,2}?(?:descriptions?|captions?|instructions?|hints?|guidance)\b|"
+    r"\bthe (?:[\w-]+ )?descriptions? (?:states?|says?|mentions?|indicates?|notes?|describes?|specif\w+|"
+    r"provided|given|above|of the (?:image|defect|anomaly|query|photo)|confirms?|suggests?|reports?|also)\b|"
+    r"\b(?:the|a given|provided) hints?\b(?! of)",
     _TOLD,
-    unless=r"\b(?:manufacturer\w*|assembly instructions?|user manual|work instructions?|"
-    r"product descriptions?|guidance (?:rails?|slots?|grooves?|channels?))\b",
+    unless=r"\b(?:manufacturer\w*|assembly instructions?|user manual|work instructions?|product descriptions?|"
+    r"guidance (?:rails?|slots?|grooves?|channels?))\b",
 )
 _rule(
     "given information",
     "reject",
     "criteri|definition|standards|requirement|categor|predefined|pre-defined",
-    r"\bdefined criteria\b|\bcriteri(?:a|on) (?:for|to|of) (?:identify\w*|classify\w*|recogni[sz]\w+|"
-    r"label\w*|categori[sz]\w+|a|an|the|defining) ?(?:an? |the )?['\"]|\bcriteri(?:a|"
-    r"on) for (?:identifying|labell?ing|categori[sz]ing)\b|"
-    r"\b(?:criteria|requirements?|definitions?|standards?|categories) (?:\w+ )?(?:outlined|given|"
-    r"mentioned|stated|listed|described|specified|provided|defined) (?:earlier|above|previously|"
-    r"before|beforehand|for (?:this task|us|me))\b|\bcriteria (?:\w+ ){0,3}regarding ['\"]|"
-    r"\bpre-?defined (?:\w+ )?(?:categor\w+|types?|criteria|class\w*|labels?|defects?|locations?|"
-    r"regions?|areas?)\b",
+    r"\bdefined criteria\b|\bcriteri(?:a|on) (?:for|to|of) (?:identify\w*|classify\w*|recogni[sz]\w+|label\w*|"
+    r"categori[sz]\w+|a|an|the|defining) ?(?:an? |the )?['\"]|\bcriteri(?:a|on) for (?:identifying|labell?ing|"
+    r"categori[sz]ing)\b|\b(?:criteria|requirements?|definitions?|standards?|categories) (?:\w+ )?(?:outlined|"
+    r"given|mentioned|stated|listed|described|specified|provided|defined) (?:earlier|above|previously|before|"
+    r"beforehand|for (?:this task|us|me))\b|\bcriteria (?:\w+ ){0,3}regarding ['\"]|"
+    r"\bpre-?defined (?:\w+ )?(?:categor\w+|types?|criteria|class\w*|labels?|defects?|locations?|regions?|"
+    r"areas?)\b",
     "these criteria were the teacher's",
 )
 _rule(
@@ -553,12 +570,11 @@ _rule(
 _SECOND = "a zero-shot student sees one image only"
 _SOUND = (
     r"(?:normal|reference|template|golden|good|defect-free|baseline|comparison|control|non-?defective|"
-    r"anomaly-free|known-good|flawless|perfect|ideal|undamaged|standard|exemplar|flaw-free|"
-    r"fault-free)"
+    r"anomaly-free|known-good|flawless|perfect|ideal|undamaged|standard|exemplar|flaw-free|fault-free)"
 )
 _PIECE = (
-    r"(?:sample|specimen|example|template|part|product|item|unit|piece|component|object|one|version|"
-    r"model|image|photo|photograph|picture|view|reference|counterpart)"
+    r"(?:sample|specimen|example|template|part|product|item|unit|piece|component|object|one|version|model|"
+    r"image|photo|photograph|picture|view|reference|counterpart)"
 )
 _rule(
     "reference",
@@ -586,20 +602,20 @@ _rule(
     zero_shot=True,
 )
 _GEOMETRIC = (
-    r"(?:plane|surface|lines?|marks?|designators?|edges?|points?|holes?|datum|datums|voltages?|frame|"
-    r"levels?|axis|dimensions?|features?|pins?|numbers?|values?|tabs?|diameter|grid|notch|face|text|"
-    r"letters?|symbols?|id|temperature|clock|signal)"
+    r"(?:plane|surface|lines?|marks?|designators?|edges?|points?|holes?|datum|datums|voltages?|frame|levels?|"
+    r"axis|dimensions?|features?|pins?|numbers?|values?|tabs?|diameter|grid|notch|face|text|letters?|symbols?|"
+    r"id|temperature|clock|signal)"
 )
 _rule(
     "reference",
     "reject",
     "reference",
-    r"\b(?:the|this|its|our|provided|given|normal|to|from|with|unlike|good|that) (?:normal |good |"
-    rf"clean |provided |given |defect-free )?reference\b(?!(?:-| )(?:{_GEOMETRIC}|standards?|design|"
-    r"position|specification|contour|profile|shape|to)\b)",
+    r"\b(?:the|this|its|our|provided|given|normal|to|from|with|unlike|good|that) (?:normal |good |clean |"
+    rf"provided |given |defect-free )?reference\b(?!(?:-| )(?:{_GEOMETRIC}|standards?|design|position|"
+    r"specification|contour|profile|shape|to)\b)",
     _SECOND,
-    unless=r"\bwith reference to (?:the |its |this )?(?:\w+ )?(?:standards?|specifications?|drawing|"
-    r"centerline|axis|edges?|housing|iso)\b",
+    unless=r"\bwith reference to (?:the |its |this )?(?:\w+ )?(?:standards?|specifications?|drawing|centerline|axis|"
+    r"edges?|housing|iso)\b",
     zero_shot=True,
 )
 _rule(
@@ -624,9 +640,9 @@ _rule(
     "reference",
     "reject",
     "normal|good|defect-free|golden|template|non|known|anomaly-free|flaw|baseline|control|perfect",
-    r"\b(?:the|this|its|our|provided|given|that|your) (?:provided |given |corresponding |"
-    r"matching )?(?:normal|good|defect-free|non-?defective|golden|flawless|anomaly-free|template|"
-    rf"known-good|undamaged|baseline|perfect) (?:[a-z]+ )?{_PIECE}s?\b(?! of)",
+    r"\b(?:the|this|its|our|provided|given|that|your) (?:provided |given |corresponding |matching )?(?:normal|"
+    r"good|defect-free|non-?defective|golden|flawless|anomaly-free|template|known-good|undamaged|baseline|"
+    rf"perfect) (?:[a-z]+ )?{_PIECE}s?\b(?! of)",
     _SECOND,
     zero_shot=True,
 )
@@ -634,8 +650,8 @@ _rule(
     "reference",
     "reject",
     "sample|specimen|template|unit|golden",
-    r"\bgolden (?:samples?|units?|templates?|references?|images?|parts?)\b|\b(?:a|any) (?:normal|"
-    r"reference|good) (?:[a-z]+ )?(?:template|reference)\b|\b(?:the|a|this|our|provided) templates?\b",
+    r"\bgolden (?:samples?|units?|templates?|references?|images?|parts?)\b|\b(?:a|any) (?:normal|reference|"
+    r"good) (?:[a-z]+ )?(?:template|reference)\b|\b(?:the|a|this|our|provided) templates?\b",
     _SECOND,
     zero_shot=True,
 )
@@ -644,10 +660,9 @@ _rule(
     "person",
     "standard|sample|specimen|golden|original",
     r"\b(?:a|an|any) (?:normal|good|reference) (?:sample|specimen|example)\b|\bgold(?:en)? standard\b|"
-    r"\bthe standard (?:sample|specimen|example|part|version|model|unit|one|product|component|piece|"
-    r"item)\b|\b(?:to|with|from|unlike) the original\b(?! (?:material|shape|position|contour|surface|"
-    r"geometry|design|form|color|coating|equipment))|\bunchanged (?:from|compared)\b|"
-    r"\bthe other (?:sample|specimen|one)\b",
+    r"\bthe standard (?:sample|specimen|example|part|version|model|unit|one|product|component|piece|item)\b|"
+    r"\b(?:to|with|from|unlike) the original\b(?! (?:material|shape|position|contour|surface|geometry|design|"
+    r"form|color|coating|equipment))|\bunchanged (?:from|compared)\b|\bthe other (?:sample|specimen|one)\b",
     "may be the reference image",
     zero_shot=True,
 )
@@ -655,12 +670,11 @@ _rule(
     "reference",
     "reject",
     "image|photo|picture|side|sample",
-    r"\b(?:both|two|these|those|between(?: the)?|the(?: \w+)? (?:pair of|two)|provided|given|supplied|"
-    r"across|all|comparing(?: the)?|pair of) (?:provided |given |product |input |of the )?(?:images|"
-    r"photos|photographs|pictures)\b|\bthe images\b|\b(?:first|second|other|another|left-hand|"
-    r"right-hand|previous|former|latter|companion|paired|initial|1st|2nd) (?:images?|photos?|"
-    r"photographs?|pictures?|samples?)\b|\bimage (?:1|2|a|b|one|two|#\d)\b|"
-    r"\bside[- ]by[- ]side (?:comparison|view|image|inspection)\b",
+    r"\b(?:both|two|these|those|between(?: the)?|the(?: \w+)? (?:pair of|two)|provided|given|supplied|across|"
+    r"all|comparing(?: the)?|pair of) (?:provided |given |product |input |of the )?(?:images|photos|"
+    r"photographs|pictures)\b|\bthe images\b|\b(?:first|second|other|another|left-hand|right-hand|previous|"
+    r"former|latter|companion|paired|initial|1st|2nd) (?:images?|photos?|photographs?|pictures?|samples?)\b|"
+    r"\bimage (?:1|2|a|b|one|two|#\d)\b|\bside[- ]by[- ]side (?:comparison|view|image|inspection)\b",
     _SECOND,
     unless=r"\bmirror images\b",
     zero_shot=True,

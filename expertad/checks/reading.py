@@ -28,8 +28,7 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
     (r"abra(?:sions?|ded|ding)|scuff(?:s|ed|ing)?|erosion|eroded|chaf(?:ed|ing)|fray(?:ed|ing)?", "Abrasion", True),
     (r"wear(?: marks?)?|worn|rubbed|rub marks?|grind(?:ing)? marks?", "Abrasion", False),
     (
-        r"contaminat(?:ions?|ed|ing)|contaminants?|stain(?:s|ed|ing)?|smudg(?:e|es|ed|ing)|smear(?:s|ed|"
-        r"ing)?",
+        r"contaminat(?:ions?|ed|ing)|contaminants?|stain(?:s|ed|ing)?|smudg(?:e|es|ed|ing)|smear(?:s|ed|ing)?",
         "Contamination",
         True,
     ),
@@ -40,8 +39,8 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
     ),
     (r"dark(?:ened|er)? (?:spots?|patch(?:es)?|blotch(?:es)?|blobs?)|blotch(?:es)?|blobs?", "Contamination", True),
     (
-        r"foreign (?:objects?|bod(?:y|ies)|matter|materials?|particles?|elements?|fib(?:er|re)s?|"
-        r"substances?|items?)",
+        r"foreign (?:objects?|bod(?:y|ies)|matter|materials?|particles?|elements?|fib(?:er|re)s?|substances?|"
+        r"items?)",
         "Presence of foreign objects",
         True,
     ),
@@ -51,14 +50,13 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
     (r"notch(?:es)?|gaps?|chips?|discontinuit(?:y|ies)|vacan(?:t|cy)", "Missing parts", False),
     (r"chipp(?:ed|ing)|incomplete", "Missing parts", True),
     (
-        r"deform(?:s|ed|ation|ations|ity|ities|ing)?|distort(?:s|ed|ion|ions|ing)?|warp(?:s|ed|age|ing)?|"
-        r"bent|misshapen",
+        r"deform(?:s|ed|ation|ations|ity|ities|ing)?|distort(?:s|ed|ion|ions|ing)?|warp(?:s|ed|age|ing)?|bent|"
+        r"misshapen",
         "Deformation",
         True,
     ),
     (
-        r"twist(?:ed|ing)|buckl(?:ed|ing)|crooked|dent(?:s|ed|ing)?|bulg(?:es?|ed|ing)|kink(?:s|ed)?|"
-        r"tilted",
+        r"twist(?:ed|ing)|buckl(?:ed|ing)|crooked|dent(?:s|ed|ing)?|bulg(?:es?|ed|ing)|kink(?:s|ed)?|tilted",
         "Deformation",
         True,
     ),
@@ -67,8 +65,7 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
     (r"holes?|pits?|cavit(?:y|ies)|voids?|apertures?|openings?|depressions?|recess(?:es)?", "Hole", False),
     (r"indent(?:s|ed|ations?)?", "Hole", True),
     (
-        r"crack(?:s|ed|ing)?|fractur(?:es?|ed|ing)|ruptur(?:es?|ed)|break(?:age|ages)?|broken|torn|"
-        r"shatter(?:ed)?",
+        r"crack(?:s|ed|ing)?|fractur(?:es?|ed|ing)|ruptur(?:es?|ed)|break(?:age|ages)?|broken|torn|shatter(?:ed)?",
         "Damage",
         True,
     ),
@@ -83,14 +80,12 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
     (r"defects?|defective|anomal(?:y|ies|ous)|abnormal(?:ity|ities|ly)?|flaw(?:s|ed)?|faults?|faulty", None, True),
     (r"imperfections?|blemish(?:es|ed)?|irregularit(?:y|ies)|irregular|deviat(?:es?|ed|ing|ions?)", None, True),
     (
-        r"non-?conform(?:ing|ity|ities|ance|ances)|disrupt(?:s|ed|ion|ions|ing)?|interrupt(?:s|ed|ion|"
-        r"ions|ing)?",
+        r"non-?conform(?:ing|ity|ities|ance|ances)|disrupt(?:s|ed|ion|ions|ing)?|interrupt(?:s|ed|ion|ions|ing)?",
         None,
         True,
     ),
     (
-        r"uneven(?:ness|ly)?|inconsisten(?:t|cy|cies|tly)|unexpected(?:ly)?|unusual(?:ly)?|discrepanc(?:y|"
-        r"ies)",
+        r"uneven(?:ness|ly)?|inconsisten(?:t|cy|cies|tly)|unexpected(?:ly)?|unusual(?:ly)?|discrepanc(?:y|ies)",
         None,
         True,
     ),
@@ -98,147 +93,121 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
 )
 # "defect-free" denies, "defect detection" names a task, "stain-resistant" a property.
 _NOT_THE_THING = (
-    r"(?![- ](?:free|proof|resistan\w+|less|detection|inspection|analysis|criteri\w+|recognition|"
-    r"control)\b)"
+    r"(?![- ](?:free|proof|resistan\w+|less|detection|inspection|analysis|criteri\w+|recognition|control)\b)"
 )
 _TERM = re.compile(r"(?<![\w-])(?:" + "|".join(p for p, _, _ in _LEXICON) + r")(?![\w])" + _NOT_THE_THING)
 _ENTRIES = tuple((re.compile(p), coarse, strong) for p, coarse, strong in _LEXICON)
 
 # What the design of a product has, or what makes a surface word generic.
 _DESIGNED = re.compile(
-    r"(?:mounting|screw|through|threaded|drill(?:ed)?|bolt|pin|vent(?:ilation)?|bore|round|designed|punched|locating|"
-    r"alignment|fixing|solder|contact|slot|key|air|access|printed|parting|seam|mold|mould|straight|"
-    r"regular|uniform|intended|"
-    r"clean|adjacent|surrounding|remaining|other|contact|clearance|functional|production|date|"
-    r"registration|brand)s?[ -]$"
+    r"(?:mounting|screw|through|threaded|drill(?:ed)?|bolt|pin|vent(?:ilation)?|bore|round|designed|punched|"
+    r"locating|alignment|fixing|solder|contact|slot|key|air|access|printed|parting|seam|mold|mould|straight|"
+    r"regular|uniform|intended|clean|adjacent|surrounding|remaining|other|contact|clearance|functional|"
+    r"production|date|registration|brand)s?[ -]$"
 )
 _STANDS_OUT = re.compile(
     r"\b(?:dark(?:er)?|bright(?:er)?|white|whitish|black|brown(?:ish)?|red(?:dish)?|yellow(?:ish)?|"
-    r"gray(?:ish)?|grey(?:ish)?|"
-    r"blue|bluish|green(?:ish)?|irregular(?:ly)?|thin|fine|faint|visible|noticeabl[ey]|distinct|clear|"
-    r"obvious|unexpected|unusual|"
-    r"small|tiny|shallow|deep|elongated|jagged|isolated|conspicuous|localized|pronounced|single|"
-    r"foreign|abnormal|rough(?:ened)?|"
-    r"shiny|dull|matte|raised|sharp|curved|unnatural|narrow|new|extra|bare|empty|exposed|pale|lighter|"
-    r"hair-?like|linear)"
-    r"(?:,? (?:and )?[\w-]+){0,3}[ ,]+$"
+    r"gray(?:ish)?|grey(?:ish)?|blue|bluish|green(?:ish)?|irregular(?:ly)?|thin|fine|faint|visible|"
+    r"noticeabl[ey]|distinct|clear|obvious|unexpected|unusual|small|tiny|shallow|deep|elongated|jagged|"
+    r"isolated|conspicuous|localized|pronounced|single|foreign|abnormal|rough(?:ened)?|shiny|dull|matte|"
+    r"raised|sharp|curved|unnatural|narrow|new|extra|bare|empty|exposed|pale|lighter|hair-?like|"
+    r"linear)(?:,? (?:and )?[\w-]+){0,3}[ ,]+$"
 )
 
 _NEGATION = re.compile(
-    r"\b(?:no(?! (?:longer|doubt|question))|not(?! (?:only|just|merely|simply|limited))|never|neither|"
-    r"nor|none|nothing|without"
-    r"(?! (?:a )?doubt)|cannot|free (?:of|from)|devoid of|absence of|lack of|lacks|lacking|zero|"
-    r"clear of|rul(?:es?|ed|ing) out|"
-    r"exclud(?:es?|ed|ing)|unlikely|fail(?:s|ed)? to (?:show|reveal|find|detect)|rather than|instead of|hardly any|"
-    r"as opposed to)\b|n't\b"
+    r"\b(?:no(?! (?:longer|doubt|question))|not(?! (?:only|just|merely|simply|limited))|never|neither|nor|"
+    r"none|nothing|without(?! (?:a )?doubt)|cannot|free (?:of|from)|devoid of|absence of|lack of|lacks|"
+    r"lacking|zero|clear of|rul(?:es?|ed|ing) out|exclud(?:es?|ed|ing)|unlikely|fail(?:s|ed)? to (?:show|"
+    r"reveal|find|detect)|rather than|instead of|hardly any|as opposed to)\b|n't\b"
 )
 # The predicate after a defect word that denies it: "scratches are not visible", "dents are absent".
 _DENIED_AFTER = re.compile(
-    r"^[^;:]*?\b(?:(?:is|are|was|were|has|have|had|can|could|do|does|did)(?:n't| not|"
-    r"not)\b(?: \w+){0,2} (?:visible|present|"
-    r"seen|found|observed|noted|detected|noticeable|evident|apparent|identified|exist|appear|occur|"
-    r"discernible|detectable|"
-    r"there|recogni[sz]able|seen)|(?:is|are|was|were) (?:completely |entirely |all )?(?:absent|"
-    r"ruled out|excluded|nowhere)\b"
-    r"|(?:can|could) be (?:ruled out|excluded)|not (?:visible|present|observed|detected|found|seen|evident|apparent)\b)"
+    r"^(?![^;:]*\b(?:in|on|from|to) (?:the|a|its) (?:\w+ )?(?:reference|normal|template|good|standard|first|"
+    r"defect-free)\b)[^;:]*?\b(?:(?:is|are|was|were|has|have|had|can|could|do|does|did)(?:n't| not|"
+    r"not)\b(?: \w+){0,2} (?:visible|present|seen|found|observed|noted|detected|noticeable|evident|apparent|"
+    r"identified|exist|appear|occur|discernible|detectable|there|recogni[sz]able|seen)|"
+    r"(?:is|are|was|were) (?:completely |entirely |all )?(?:absent|ruled out|excluded|nowhere)\b|"
+    r"(?:can|could) be (?:ruled out|excluded)|not (?:visible|present|observed|detected|found|seen|evident|"
+    r"apparent)\b)"
 )
 _DISMISSED = re.compile(
-    r"\b(?:is|are|was|were|as|remains?|being|represents?|proves? to be) (?:(?:only|just|merely|simply|"
-    r"both|all|well|clearly|"
-    r"actually|purely|therefore|thus) )*(?:(?:(?:a|an|the|due to|caused by|because of|part of|"
-    r"the result of) (?:[\w-]+ )?"
-    r"(?:reflections?|glare|shadows?|lighting|illumination|design(?: features?)?|specular highlights?|"
-    r"seams?|parting lines?|"
-    r"moldings?|mouldings?|print(?:ing)?|engravings?)|intended|intentional|by design|designed|normal|"
-    r"harmless|within (?:[\w-]+ )*"
-    r"tolerances?|typical of)\b)"
+    r"\b(?:is|are|was|were|as|remains?|being|represents?|proves? to be) (?:(?:only|just|merely|simply|both|"
+    r"all|well|clearly|actually|purely|therefore|thus) )*(?:(?:(?:a|an|the|due to|caused by|because of|"
+    r"part of|the result of) (?:[\w-]+ )?(?:reflections?|glare|shadows?|lighting|illumination|"
+    r"design(?: features?)?|specular highlights?|seams?|parting lines?|moldings?|mouldings?|print(?:ing)?|"
+    r"engravings?)|intended|intentional|by design|designed|normal|harmless|within (?:[\w-]+ )*tolerances?|"
+    r"typical of)\b)"
 )
 _CHECKING_FOR = (
     r"(?:check|look|search|inspect|examin|scan|screen|assess|evaluat|test|monitor|watch|survey|"
     r"review)\w*(?: [\w'-]+){0,6} for"
 )
 _WEIGHED = re.compile(
-    r"\b(?:whether|if|unless|would|should|any|risk of|prone to|prevent\w*|avoid\w*|against|"
-    rf"{_CHECKING_FOR}|signs? of any|"
-    r"(?:could|may|might|can|will|would|to|likely|potentially|eventually|"
-    r"possibly) (?:[\w-]+ )?(?:lead|cause|result|affect|"
-    r"compromise|impair|reduce|allow|promote|accelerate|create|weaken|propagate|develop|become|grow|"
-    r"hinder|prevent|hamper|"
-    r"worsen|permit|introduce|trap|interfere|shorten|disrupt|interrupt|damage|break|crack|contaminate|"
-    r"scratch|tear|fail)|"
-    r"lead(?:s|ing)? to|result(?:s|ing)? in (?:a )?(?:failure|premature|reduced)|what (?:a|an)|"
-    r"definition of|typical(?:ly)? of)\b"
+    rf"\b(?:whether|if|unless|would|should|any|risk of|prone to|prevent\w*|avoid\w*|against|{_CHECKING_FOR}|"
+    r"signs? of any|(?:could|may|might|can|will|would|to|likely|potentially|eventually|"
+    r"possibly) (?:[\w-]+ )?(?:lead|cause|result|affect|compromise|impair|reduce|allow|promote|accelerate|"
+    r"create|weaken|propagate|develop|become|grow|hinder|prevent|hamper|worsen|permit|introduce|trap|"
+    r"interfere|shorten|disrupt|interrupt|damage|break|crack|contaminate|scratch|tear|fail)|lead(?:s|ing)? to|"
+    r"result(?:s|ing)? in (?:a )?(?:failure|premature|reduced)|what (?:a|an)|definition of|"
+    r"typical(?:ly)? of)\b"
 )
 # A modal or an adverb that leaves the finding itself open. "could be caused by" is about the cause and leaves
 # nothing open.
 _HEDGED = re.compile(
-    r"\b(?:(?:could|may|might|can)(?: (?:also|well|possibly|potentially|perhaps|"
-    r"indeed))* (?:be(?! (?:caused|due|attributed|linked|"
-    r"related|explained|traced|from|the result|the cause))|have been|have|indicate|suggest|represent|"
-    r"contain|reflect|point|exist|"
-    r"constitute|signal|imply|show|appear)|possibl[ey]|perhaps|potential(?:ly)?|maybe|presumably|conceivably|seems? to|"
-    r"suspected|might)\b"
+    r"\b(?:(?:could|may|might|can)(?: (?:also|well|possibly|potentially|perhaps|indeed))* "
+    r"(?:be(?! (?:caused|due|attributed|linked|related|explained|traced|from|the result|the cause))|have been|"
+    r"have|indicate|suggest|represent|contain|reflect|point|exist|constitute|signal|imply|show|appear)|"
+    r"possibl[ey]|perhaps|potential(?:ly)?|maybe|presumably|conceivably|seems? to|suspected|might)\b"
 )
 FINE = re.compile(
     r"(?<![\w-])(?:intact|undamaged|unblemished|unmarred|unmarked|unscathed|unbroken|unaffected|"
-    r"flawless(?:ly)?|faultless|pristine|"
-    r"normal(?:ly)?|regular(?:ly)?|uniform(?:ly|ity)?|smooth(?:ly|ness)?|clean(?:ly)?|evenly|"
-    r"consisten(?:t|tly|cy)|correct(?:ly)?|"
-    r"proper(?:ly)?|sound|acceptable|acceptably|straight|symmetr(?:y|ic|ical|ically)|good|well|"
-    r"[a-z]+-free|as expected|as intended|"
-    r"as designed|fine|complete(?:ly)?|crisp|sharp(?:ly)?|unremarkable|even|aligned|continuous(?:ly)?|"
-    r"homogeneous|legible|"
+    r"flawless(?:ly)?|faultless|pristine|normal(?:ly)?|regular(?:ly)?|uniform(?:ly|ity)?|smooth(?:ly|ness)?|"
+    r"clean(?:ly)?|evenly|consisten(?:t|tly|cy)|correct(?:ly)?|proper(?:ly)?|sound|acceptable|acceptably|"
+    r"straight|symmetr(?:y|ic|ical|ically)|good|well|[a-z]+-free|as expected|as intended|as designed|fine|"
+    r"complete(?:ly)?|crisp|sharp(?:ly)?|unremarkable|even|aligned|continuous(?:ly)?|homogeneous|legible|"
     r"expected|conform(?:s|ing)?|compl(?:y|ies)|adher(?:e|es)|meets?|match(?:es)?|resembles?)(?![\w])"
 )
 _NOT_FINE = re.compile(
-    r"\b(?:not(?! only)|no longer|never|cannot|fails? to|far from|less|"
-    r"n't)(?: [\w'-]+){0,3}? (?:intact|normal|regular|uniform(?:ly)?|"
-    r"smooth(?:ly)?|clean|even(?:ly)?|consistent|correct(?:ly)?|proper(?:ly)?|sound|acceptable|"
-    r"straight|symmetrical|continuous|"
-    r"complete|aligned|flush|flat|as expected|conform|comply|adhere|meet|match|belong|follow|expected|"
-    r"part of|in place|closed|"
-    r"round|circular|level|parallel)(?:ly)?\b"
+    r"\bno longer (?!than\b)[a-z]+|\b(?:does|do|did)(?: not|n't) (?:sit|lie|close|line up|reach|stand|fit|"
+    r"continue|run|seat|lock|point|align|extend|cover|touch)\b|\b(?:lean|protrud|bow|sag|stick|jut|droop)(?:s|"
+    r"es|ing|ed)?\b (?:\w+ )?(?:out|inward|outward|away|down|up|sideways|forward|backward)\w*|"
+    r"\b(?:not(?! only)|never|cannot|fails? to|far from|less|n't)(?: [\w'-]+){0,3}? (?:intact|normal|regular|"
+    r"uniform(?:ly)?|smooth(?:ly)?|clean|even(?:ly)?|consistent|correct(?:ly)?|proper(?:ly)?|sound|acceptable|"
+    r"straight|symmetrical|continuous|complete|aligned|flush|flat|as expected|conform|comply|adhere|meet|"
+    r"match|belong|follow|expected|part of|in place|closed|round|circular|level|parallel)(?:ly)?\b"
 )
 _SCAN = re.compile(
     r"\b(?:scan(?:s|ned|ning)?|sweep(?:s|ing)?|start(?:s|ed|ing)?|begin(?:s|ning)?|mov(?:e|es|ed|ing)|"
-    r"proceed(?:s|ed|ing)?|"
-    r"inspect(?:s|ed|ing|ion)?|examin(?:e|es|ed|ing|ation)|check(?:s|ed|ing)?|look(?:s|ed|ing)? (?:at|"
-    r"over|across|closely|from)|"
-    r"go(?:es|ing)? (?:from|over|across|through)|review(?:s|ed|ing)?|survey(?:s|ed|ing)?|focus(?:es|"
-    r"ed|ing)?|turn(?:s|ed|ing)? to|"
-    r"observ(?:e|es|ing)|follow(?:s|ed|ing)? the|from (?:the )?[\w-]+(?: [\w-]+)? to (?:the )?\w+|"
-    r"zoom(?:s|ing)?|stud(?:y|ying)|"
-    r"assess(?:es|ed|ing)?|travers(?:e|es|ing)|pass(?:es|ing)? over|work(?:s|ing)? (?:from|across|down|through))\b"
+    r"proceed(?:s|ed|ing)?|inspect(?:s|ed|ing|ion)?|examin(?:e|es|ed|ing|ation)|check(?:s|ed|ing)?|"
+    r"look(?:s|ed|ing)? (?:at|over|across|closely|from)|go(?:es|ing)? (?:from|over|across|through)|"
+    r"review(?:s|ed|ing)?|survey(?:s|ed|ing)?|focus(?:es|ed|ing)?|turn(?:s|ed|ing)? to|observ(?:e|es|ing)|"
+    r"follow(?:s|ed|ing)? the|from (?:the )?[\w-]+(?: [\w-]+)? to (?:the )?\w+|zoom(?:s|ing)?|stud(?:y|ying)|"
+    r"assess(?:es|ed|ing)?|travers(?:e|es|ing)|pass(?:es|ing)? over|work(?:s|ing)? (?:from|across|down|"
+    r"through))\b"
 )
 
 _SENTENCE_END = re.compile(r"(?:[.!?]+[\"')\]]*(?=\s|$)|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)|…(?=\s|$))")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|approx|cf|vs|fig|no|etc|ca|incl|dia|max|min)|\b[a-z])\.$")
 _DETERMINED = (
-    r"(?:the|a|an|its|it|this|these|that|those|there|their|they|i|we|one|all|both|each|every|no|"
-    r"another|some|several)"
+    r"(?:the|a|an|its|it|this|these|that|those|there|their|they|i|we|one|all|both|each|every|no|another|some|"
+    r"several)"
 )
 _CLAUSE_BREAK = re.compile(
-    r";|:(?!\d)|—|–| - |[()]"
-    r"|,?\s(?=(?:but|however|yet|although|though|whereas|while|except(?: for)?|despite|nevertheless|nonetheless|unlike|"
-    r"in contrast|in comparison|by contrast|compared (?:to|with)|as opposed to|relative to|apart from|"
-    r"aside from|other than|"
-    r"because|since|until|suggesting|indicating)\b)"
-    rf"|,\s+(?=(?:(?:and|or|so|then|as|that|because|where|with|yet) )?{_DETERMINED}\b)"
-    r"|,\s+(?=(?:which|where|with|so|then|thus|hence|therefore|resulting|revealing|exposing|leaving|"
-    r"causing|showing|implying|"
-    r"confirming|pointing|creating|forming|giving|making|producing|interrupting|disrupting|running|"
-    r"extending|starting|located|"
-    r"positioned|visible|consistent|reaching|breaking|deviating|standing|cutting|crossing|contrasting)\b)"
-    rf"|\s(?=and {_DETERMINED}\b(?! (?:of|for)\b))"
-    r"|\s(?=with (?:a|an|one|two|three|several|some|visible|clear)\b)"
-    r"|\s(?=(?:where|indicating|suggesting|revealing|confirming|showing)\b)"
+    r";|:(?!\d)|—|–| - |[()]|,?\s(?=(?:but|however|yet|although|though|whereas|while|except(?: for)?|despite|"
+    r"nevertheless|nonetheless|unlike|in contrast|in comparison|by contrast|compared (?:to|with)|"
+    r"as opposed to|relative to|apart from|aside from|other than|because|since|until|suggesting|"
+    rf"indicating)\b)|,\s+(?=(?:(?:and|or|so|then|as|that|because|where|with|yet) )?{_DETERMINED}\b)|"
+    r",\s+(?=(?:which|where|with|so|then|thus|hence|therefore|resulting|revealing|exposing|leaving|causing|"
+    r"showing|implying|confirming|pointing|creating|forming|giving|making|producing|interrupting|disrupting|"
+    r"running|extending|starting|located|positioned|visible|consistent|reaching|breaking|deviating|standing|"
+    rf"cutting|crossing|contrasting)\b)|\s(?=and {_DETERMINED}\b(?! (?:of|for)\b))|"
+    r"\s(?=with (?:a|an|one|two|three|several|some|visible|clear)\b)|"
+    r"\s(?=(?:where|indicating|suggesting|revealing|confirming|showing)\b)"
 )
 _LEAD_IN = re.compile(
-    r"^(?:and |then |next,? |first,? |finally,? )?(?:upon|on|when|while|after|by|during|from|scanning|"
-    r"moving|examining|looking|"
-    r"starting|going|sweeping|beginning|inspecting|proceeding|checking|focusing|following|turning|"
-    r"observing|working|zooming|"
-    r"surveying|reviewing|across|over)\b[^,]*,\s+"
+    r"^(?:and |then |next,? |first,? |finally,? )?(?:upon|on|when|while|after|by|during|from|scanning|moving|"
+    r"examining|looking|starting|going|sweeping|beginning|inspecting|proceeding|checking|focusing|following|"
+    r"turning|observing|working|zooming|surveying|reviewing|across|over)\b[^,]*,\s+"
 )
 
 
