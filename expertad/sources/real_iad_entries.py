@@ -295,13 +295,14 @@ def _settled(claims: dict[str | None, list[_Claim]], category: str) -> Iterator[
     repeats: Counter[tuple[str, bytes]] = Counter()
     for sample_id, rivals in claims.items():
         rivals.sort(key=lambda claim: (claim.paths, claim.content))
-        winner = _winner(rivals)
+        contested = _contested(rivals)
+        winner = next((c for c in rivals if isinstance(c.result, Sample) and c.paths[0] not in contested), None)
         if winner is not None:
             assert isinstance(winner.result, Sample)
             yield winner.result
         losers = [claim for claim in rivals if claim is not winner]
         for rank, claim in enumerate(losers):
-            fault = claim.result if isinstance(claim.result, Fault) else _lost(claim, rivals, winner)
+            fault = claim.result if isinstance(claim.result, Fault) else _lost(claim, rivals, winner, contested)
             if sample_id is not None and winner is None and rank == 0:
                 own_id = sample_id
             else:
@@ -309,13 +310,6 @@ def _settled(claims: dict[str | None, list[_Claim]], category: str) -> Iterator[
                 own_id = content_id(stem, claim.content, repeats[stem, claim.content])
                 repeats[stem, claim.content] += 1
             yield Unusable(own_id, fault.reason, f"{claim.where}: {fault.detail}")
-
-
-def _winner(rivals: list[_Claim]) -> _Claim | None:
-    """The first usable claim in path order, leaving out images about which entries contradict each other."""
-    contested = _contested(rivals)
-    usable = (claim for claim in rivals if isinstance(claim.result, Sample) and claim.paths[0] not in contested)
-    return next(usable, None)
 
 
 def _contested(rivals: list[_Claim]) -> set[str]:
@@ -327,13 +321,14 @@ def _contested(rivals: list[_Claim]) -> set[str]:
     return {image for image, stated in truths.items() if len(stated) > 1}
 
 
-def _lost(claim: _Claim, rivals: list[_Claim], winner: _Claim | None) -> Fault:
+def _lost(claim: _Claim, rivals: list[_Claim], winner: _Claim | None, contested: set[str]) -> Fault:
     """Why a claim that is good in itself does not have its id."""
     image = claim.paths[0]
-    if winner is None or image in _contested(rivals):
-        others = few({rival.where for rival in rivals if rival.paths[0] == image and rival is not claim})
+    if winner is None or image in contested:
+        others = (rival.where for rival in rivals if rival.paths[0] == image and rival.truth not in (claim.truth, None))
         return Fault(
-            "conflicting entries", f"{image!r} has another class or mask in {others}; keep the right entry only"
+            "conflicting entries",
+            f"{image!r} has another class or mask in {next(others)}; keep the right entry only",
         )
     if winner.paths[0] == image:
         return Fault("duplicate entry", f"{image!r} is listed again; {winner.where} is the one kept")
