@@ -35,6 +35,8 @@ class _Line(NamedTuple):
 
 def read_addresses(tokens: Tokens, n: int) -> list[Place]:
     """Every pair of rows and columns; one that leaves the grid, or rows without columns, names no cell."""
+    if not any(word in _LINES or (word and _ADDRESS.fullmatch(word)) for word in tokens.vocabulary):
+        return []
     lines = _find_lines(tokens, n)
     places = []
     index = 0

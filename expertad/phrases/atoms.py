@@ -40,8 +40,8 @@ class Atom:
     """Direction words that stand together, with the noun they belong to.
 
     `vertical` is -1 up or 1 down, `horizontal` -1 left or 1 right, None where not named. `axes` is the order in which
-    they are named ("vh" for "top left", "ch" for "center left"). Tokens: `start` to `core` are the direction words, `end`
-    is behind the noun. `noun` is its region noun in the singular, or "".
+    they are named ("vh" for "top left", "ch" for "center left"). Tokens: `start` to `core` are the direction words, and
+    `end` is behind the noun. `noun` is its region noun in the singular, or "".
     """
 
     vertical: int | None
@@ -78,7 +78,7 @@ def hedged(tokens: Tokens, start: int) -> bool:
     for index in range(start - 1, start - 5, -1):
         if tokens.word(index) in HEDGES:
             return True
-        if tokens.word(index) not in ("to", "the", "-"):
+        if tokens.word(index) not in ("to", "toward", "towards", "the", "-"):
             break
     return False
 
@@ -168,7 +168,8 @@ def _judge(tokens: Tokens, atom: Atom) -> Atom | None:
     """The atom when it names a place, weak when only a part's name tells it, None when it is no place."""
     if is_one_of(tokens.after(atom.core), HANDED):
         return None
-    owner = _owner(tokens, atom.end + 1) if tokens.word(atom.end) == "of" else None
+    owned = atom.end + (tokens.word(atom.end) == "-")
+    owner = _owner(tokens, owned + 1) if tokens.word(owned) == "of" else None
     if owner == "never":
         return None
     if len(atom.axes) > 1:

@@ -40,7 +40,7 @@ def _relate_to_center(tokens: Tokens, atoms: list[Atom]) -> list[Atom]:
             or first.noun
             or "c" in first.axes
             or atom.axes != "c"
-            or tokens.word(first.end) != "of"
+            or tokens.after(first.end) != "of"
             or not _connects(tokens, first, atom)
         ):
             related.append(atom)

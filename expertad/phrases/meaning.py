@@ -60,6 +60,7 @@ _PASSED = (
     )
 )
 _BARE_LIST = LISTING | ARTICLES
+_AT = words("at in on near along around across within over")
 _IN_LIST = _BARE_LIST | words("at on in near along")
 _ON_THE_WAY = _IN_LIST | words("to toward towards through down up then via")
 
@@ -115,7 +116,7 @@ def _denial(tokens: Tokens, place: Place) -> str:
                 is_one_of(tokens.word(place.end + ahead), DEFECTS) for ahead in range(3)
             )
             return "no" if defect or beside else ""
-        if word in ("not", "never"):
+        if word in ("not", "never", "cannot"):
             return "not" if direct and (any_defect or not defect) and following not in _NOT_ONLY else ""
         if word in ("neither", "nor"):
             return "not" if direct and not defect else ""
@@ -152,14 +153,20 @@ def _looks(tokens: Tokens, index: int) -> bool:
 
 
 def _sound(tokens: Tokens, places: list[Place]) -> list[bool]:
-    sound: list[bool] = []
-    for index in range(len(places) - 1, -1, -1):
-        listed = False
-        if sound and sound[-1]:
-            between = tokens.between(places[index].end, places[index + 1].start)
-            listed = between <= _IN_LIST and bool(between & LISTING)
-        sound.append(listed or _called_sound(tokens, places[index]))
-    return sound[::-1]
+    """Which places are called sound, neighbors in a list alike: "smooth at the top and in the middle"."""
+    led = [_sound_before(tokens, place.start) for place in places]
+    sound = [before or _called_sound(tokens, place) for before, place in zip(led, places, strict=True)]
+    listed = [_listed(tokens, first, second) for first, second in zip(places, places[1:], strict=False)]
+    for index in range(len(listed)):
+        led[index + 1] = led[index + 1] or (led[index] and listed[index])
+    for index in range(len(listed) - 1, -1, -1):
+        sound[index] = sound[index] or (sound[index + 1] and listed[index])
+    return [one or other for one, other in zip(led, sound, strict=True)]
+
+
+def _listed(tokens: Tokens, first: Place, second: Place) -> bool:
+    between = tokens.between(first.end, second.start)
+    return between <= _IN_LIST and bool(between & LISTING)
 
 
 def _called_sound(tokens: Tokens, place: Place) -> bool:
@@ -180,10 +187,23 @@ def _called_sound(tokens: Tokens, place: Place) -> bool:
     return False
 
 
+def _sound_before(tokens: Tokens, start: int) -> bool:
+    """Whether "is smooth at" or the like leads to the place."""
+    index = start - 1 - (tokens.word(start - 1) in ARTICLES)
+    if tokens.word(index) not in _AT or tokens.word(index - 1) not in SOUND - {"clear"}:
+        return False
+    index -= 2
+    called = tokens.word(index - tokens.word(index).endswith("ly")) in BE
+    return called and not _defect_before(tokens, start)
+
+
 def _defect_before(tokens: Tokens, start: int) -> bool:
+    """Whether the clause that leads to the place speaks of a defect."""
     for index in range(start - 1, start - 15, -1):
         word = tokens.word(index)
         if word in CLAUSE_ENDS or word in TURNS:
+            break
+        if word in (",", "and") and tokens.word(index + 1) in ARTICLES:
             break
         if is_one_of(word, DEFECTS):
             return True

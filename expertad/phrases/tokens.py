@@ -32,6 +32,7 @@ class Tokens:
         self.items = list(_tokenize(text))
         margin = [""] * _FARTHEST_LOOK
         self._words = [*margin, *(token.word for token in self.items), *margin]
+        self.vocabulary = frozenset(self._words)
 
     def __len__(self) -> int:
         return len(self.items)
