@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 
 from expertad.checks import CHECKS, CHECKS_VERSION, Finding, near_duplicates, run_checks
 from expertad.checks.duplicates import normalize
+from expertad.checks.leak import RULES
+from expertad.checks.reading import plain
 from expertad.grid import name_to_cell
 from expertad.sample import Case, Draft, ImageFile, Region, Sample
 from expertad.taxonomy import CODE_TO_COARSE
@@ -162,6 +165,29 @@ def test_a_reference_is_named_only_where_the_student_sees_one() -> None:
     text = "Compared to the reference image, the coating is broken."
     assert [f.name for f in judge({"carrier": "anomalous", "text": text})] == ["leak"]
     assert judge({"carrier": "anomalous", "text": text, "shot": 1}) == ()
+
+
+def test_no_trigger_hides_a_leak() -> None:
+    """Triggers only save time: without them the rules find the same in every sentence of the table."""
+    for row in ROWS:
+        low = plain(row["text"])
+        for rule in RULES:
+            if rule.pattern.search(low):
+                assert any(trigger in low for trigger in rule.triggers), (
+                    rule.family,
+                    rule.pattern.pattern,
+                    row["text"],
+                )
+
+
+def test_the_product_itself_is_not_one_of_its_parts() -> None:
+    cap = replace(case("normal"), sample=replace(case("normal").sample, category="bottle_cap"))
+    think = (
+        "A crack is visible along the edge of the material. The rim should be round and closed. The cap has no defects "
+        "and meets the quality standard."
+    )
+    found = run_checks(cap, draft(cap, think))
+    assert "contradiction" in {f.name for f in found}
 
 
 def test_a_draft_of_another_sample_is_refused() -> None:

@@ -128,12 +128,18 @@ def _strong(clause: Clause) -> bool:
     return any(t.stance == "asserted" and t.strong for t in clause.terms) or bool(_SAYS_ANOMALOUS.search(clause.text))
 
 
+def _of_a_part(case: Case, clause: Clause) -> bool:
+    """True when the clause speaks of a part of the product; the cap of a bottle cap is the product itself."""
+    named = set(re.split(r"[_\d]+", case.sample.category.lower()))
+    return any(m.group() not in named for m in _PARTIAL_SUBJECT.finditer(clause.text))
+
+
 def check_answer(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The last verdict of the text is the truth, and it is not left open."""
     truth: Verdict = "anomalous" if case.sample.anomalous else "normal"
     verdicts = [(v, c) for c in think.clauses if (v := _verdict(think, c))]
     if truth == "anomalous":
-        yield from _judge_anomalous(think, verdicts)
+        yield from _judge_anomalous(case, think, verdicts)
     else:
         yield from _judge_normal(verdicts)
     open_end = _OPEN.search(think.low)
@@ -147,8 +153,8 @@ def check_answer(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
             yield Finding("answer", "person", f"only supposes the defect: {quote(hedged.text)}")
 
 
-def _judge_anomalous(think: Reading, verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
-    whole = [(v, c) for v, c in verdicts if v == "anomalous" or not _PARTIAL_SUBJECT.search(c.text)]
+def _judge_anomalous(case: Case, think: Reading, verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
+    whole = [(v, c) for v, c in verdicts if v == "anomalous" or not _of_a_part(case, c)]
     if whole and whole[-1][0] == "normal":
         yield Finding(
             "answer", "reject", f"concludes that nothing is wrong with an anomalous sample: {quote(whole[-1][1].text)}"
@@ -172,7 +178,7 @@ def _judge_normal(verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
 
 def check_contradiction(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The text says both that nothing is wrong and that something is, or denies the very kind that it reports."""
-    normal = [c for c in think.clauses if _verdict(think, c) == "normal" and not _PARTIAL_SUBJECT.search(c.text)]
+    normal = [c for c in think.clauses if _verdict(think, c) == "normal" and not _of_a_part(case, c)]
     anomalous = [c for c in think.clauses if c.asserts and _strong(c)]
     if not anomalous:
         return

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from expertad.checks.finding import Finding, quote
-from expertad.checks.reading import Reading
+from expertad.checks.reading import Reading, plain
 from expertad.sample import Case, Draft
 
 # Words. The shortest reasoning that can hold three layers takes about two dozen; the authors' figures run from 60 to
@@ -193,31 +193,72 @@ def _loop(text: str) -> str | None:
     return None
 
 
+# Literal strings of which one must be in the text before the long pattern is tried; only for speed.
+_REFUSAL_TRIGGERS = (
+    " ai",
+    "language model",
+    "i'm ",
+    "i am ",
+    "sorry",
+    "apolog",
+    "i can",
+    "i could",
+    "i do",
+    "no image",
+    "please",
+    "kindly",
+    "let me",
+    "i hope",
+    "free to",
+    "happy to",
+    "my training",
+    "cutoff",
+    "my programming",
+    "written",
+    "revised",
+    "distilled",
+    "concise",
+    "structured",
+    "this re",
+    "this output",
+    "json",
+    "policy",
+    "output format",
+)
 _REFUSAL = re.compile(
     r"\bas an? (?:ai|artificial intelligence|large language model|language model|text-based|vision model|"
     r"visual assistant)\b|\bi(?:'m| am) (?:sorry|unable to|not able to|afraid|an ai|just an? ai)\b|\bsorry,|"
     r"\bi apologi[sz]e\b|\bi (?:cannot|can't|can not|could not|couldn't|do not|don't) (?:actually |directly |"
-    r"physically |really )?(?:have (?:the ability|access)|view|access|process|open|analy[sz]e|assist|help|"
-    r"provide|comply|fulfill|answer|display|load|perceive)\b|\bi (?:cannot|can't|can not|don't|"
-    r"do not) (?:actually |directly )?see (?:the |any |an |your )?(?:attached |uploaded )?(?:image|photo|"
-    r"picture|file|attachment)s?\b|\bno image (?:was|has been|is) (?:provided|attached|uploaded|supplied|"
-    r"given)\b|\b(?:please|kindly) (?:provide|upload|share|attach|send|supply|let me know)\b|"
-    r"\blet me know if\b|\bi hope this helps\b|\bfeel free to\b|\bhappy to help\b|"
-    r"\bmy (?:training|knowledge cutoff|programming)\b|^\s*(?:sure|certainly|of course|absolutely|great|okay|"
-    r"ok)[,!.:]|^\s*here(?:'s| is| are) (?:the|a|an|my|your)\b|\b(?:rewritten|revised|distilled|concise|"
-    r"structured) (?:think|reasoning|version|chain)\b|\bthis (?:response|reply|output|json)\b|"
-    r"\bcontent policy\b|\boutput format\b|\bin json\b"
+    r"physically |really )?(?:have (?:the ability|access)|view|access|process|open|analy[sz]e|assist|help|provide|"
+    r"comply|fulfill|answer|display|load|perceive)\b|\bi (?:cannot|can't|can not|don't|do not) (?:actually |"
+    r"directly )?see (?:the |any |an |your )?(?:attached |uploaded )?(?:image|photo|picture|file|attachment)s?\b|"
+    r"\bno image (?:was|has been|is) (?:provided|attached|uploaded|supplied|given)\b|\b(?:please|kindly) (?:provide|"
+    r"upload|share|attach|send|supply|let me know)\b|\blet me know if\b|\bi hope this helps\b|\bfeel free to\b|"
+    r"\bhappy to help\b|\bmy (?:training|knowledge cutoff|programming)\b|\b(?:rewritten|revised|distilled|concise|"
+    r"structured) (?:think|reasoning|version|chain)\b|\bthis (?:response|reply|output|json)\b|\bcontent policy\b|"
+    r"\boutput format\b|\bin json\b"
 )
+_PREAMBLE = re.compile(
+    r"\s*(?:(?:sure|certainly|of course|absolutely|great|okay|ok)[,!.:]|here(?:'s| is| are) (?:the|a|an|my|your)\b)"
+)
+
+
+def _refuses(low: str) -> re.Match[str] | None:
+    if any(trigger in low for trigger in _REFUSAL_TRIGGERS):
+        found = _REFUSAL.search(low)
+        if found:
+            return found
+    return _PREAMBLE.match(low)
 
 
 def check_refusal(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The teacher declines, apologizes or speaks about its own reply instead of about the product."""
-    match = _REFUSAL.search(think.low)
+    match = _refuses(think.low)
     if match:
         yield Finding(
             "refusal", "reject", f"the think speaks about its writer or its reply: {_around(draft.think, match)}"
         )
-    match = _REFUSAL.search(draft.description.lower().replace("’", "'"))
+    match = _refuses(plain(draft.description))
     if match:
         yield Finding(
             "refusal", "reject", f"the description declines or speaks about its reply: {quote(match.group())}"
