@@ -234,7 +234,8 @@ def _raised(tokens: Tokens, center: Atom) -> Atom:
 _SETTLING = ARTICLES | INTENSIFIERS | PLACERS | WHOLES | CONJUNCTIONS | PUNCTUATION
 _SETTLING_A_SIDE = _SETTLING | words("on at to toward towards from in near along by both side")
 _LEFT_BEHIND = words("by behind a an after alone out unattended with over untreated exposed open blank empty")
-_OPENERS = words("let i so now we this there then first next here it")
+_PLACE_NOUNS = words("location position place side")
+_OPENERS = words("let i so now we this it")
 
 
 def _judge_side(tokens: Tokens, atom: Atom, owner: Owner | None) -> Atom | None:
@@ -247,7 +248,7 @@ def _judge_side(tokens: Tokens, atom: Atom, owner: Owner | None) -> Atom | None:
             beside = _to_the(tokens, atom) or before not in ARTICLES
             return None if beside else replace(atom, strong=False)
         return atom
-    stated = before in BE and is_one_of(tokens.word(atom.start - 2), words("location position place side"))
+    stated = before in BE and any(tokens.word(atom.start - back) in _PLACE_NOUNS for back in range(2, 7))
     settled = stated or before in _SETTLING_A_SIDE or before in DIRECTIONS or is_one_of(before, REGIONS)
     if not settled:
         return None

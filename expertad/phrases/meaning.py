@@ -160,7 +160,8 @@ def _sound(tokens: Tokens, places: list[Place]) -> list[bool]:
     for index in range(len(listed)):
         led[index + 1] = led[index + 1] or (led[index] and listed[index])
     for index in range(len(listed) - 1, -1, -1):
-        sound[index] = sound[index] or (sound[index + 1] and listed[index])
+        alike = sound[index + 1] and listed[index] and not _defect_before(tokens, places[index].start)
+        sound[index] = sound[index] or alike
     return [one or other for one, other in zip(led, sound, strict=True)]
 
 
