@@ -15,6 +15,9 @@ from expertad.variant import Variant
 GROUNDED = "grounded"
 """Name of the backend that measures instead of asking a model."""
 
+UNSTATED = "not stated"
+"""What a source says whose licence is unknown."""
+
 # Licences under which anybody may pass images on, by their Hub identifiers; real ones are spelled in many ways.
 _LICENCE_IDS = {
     "cc0": "cc0-1.0",
@@ -221,6 +224,8 @@ def _contents(tables: Mapping[Config, Sequence[Record]], info: PublishInfo, char
     empty = [f"`{config}`" for config in CONFIGS if not tables.get(config)]
     if empty:
         lines.append(f"Without rows, and therefore not loadable: {', '.join(empty)}.")
+    if charts:
+        lines.append("The charts count the rows of all configs; `held_out` has no fine-grained types.")
     lines += [f"![{text}](assets/{name})" for name, text in charts.items()]
     return "\n\n".join(lines)
 
@@ -380,14 +385,16 @@ def _licence(info: PublishInfo, with_images: bool) -> str:
     licence = _cell(info.source_licence)
     title = _cell(info.source_title)
     images = (
-        f"The images in the Parquet files are {title}'s and stay under its licence, {licence}."
+        f"The images in the Parquet files are those of {title} (licence: {licence})."
         if with_images
-        else f"The images are not part of this data set. They are {title}'s, under {licence}; get them there."
+        else f"The images are not part of this data set; get them from {title} (licence: {licence})."
     )
-    return f"""## Licence
-
-{images} The annotations are derived from {title} and are published under the same licence.
-Annotators appear under pseudonyms."""
+    annotations = (
+        "The annotations are derived from it; ask its owner before you pass anything on."
+        if info.source_licence == UNSTATED
+        else "The annotations are derived from it and are published under the same licence."
+    )
+    return f"## Licence\n\n{images} {annotations}\nAnnotators appear under pseudonyms."
 
 
 def _limitations(tables: Mapping[Config, Sequence[Record]]) -> str:

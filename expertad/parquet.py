@@ -80,8 +80,10 @@ def read_image(image_root: Path, relative: str, digest: str) -> bytes:
     """
     try:
         content = (image_root / relative).read_bytes()
-    except FileNotFoundError as error:
-        raise SourceError(f"{relative}: is gone from {image_root}; restore it, or build again") from error
+    except OSError as error:
+        raise SourceError(
+            f"{relative}: cannot be read from {image_root}: {error.strerror}; restore it, or build again"
+        ) from error
     if sha256(content).hexdigest() != digest:
         raise SourceError(f"{relative}: has changed since the source was read; build again, then publish")
     return content
@@ -121,9 +123,9 @@ def write_shards(
     shards: list[Path] = []
     writer: pq.ParquetWriter | None = None
     written = 0
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending: Future[None] | None = None
-        try:
+    try:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            pending: Future[None] | None = None
             for group in _groups(rows, schema, min(group_bytes, shard_bytes)):
                 if pending is not None:
                     pending.result()
@@ -137,9 +139,9 @@ def write_shards(
                 pending = pool.submit(writer.write_table, group, row_group_size=group.num_rows)
             if pending is not None:
                 pending.result()
-        finally:
-            if writer is not None:
-                writer.close()
+    finally:
+        if writer is not None:
+            writer.close()
     names = [f"{split}-{index:05d}-of-{len(shards):05d}.parquet" for index in range(len(shards))]
     for shard, name in zip(shards, names, strict=True):
         shard.rename(folder / name)
