@@ -132,7 +132,7 @@ def open_top(form: Form, slab: int, margin: float) -> list[npt.NDArray[np.int32]
 
 def _in_frame(form: Form) -> npt.NDArray[np.bool_]:
     """Plan pixels that the upper camera sees well inside the frame."""
-    across = np.abs(np.arange(form.size) - form.size / 2) * form.zoom < 0.46 * form.size
+    across = np.abs(np.arange(form.size) - form.size / 2) * form.zoom < 0.475 * form.size
     return np.asarray(across[:, None] & across[None, :])
 
 
@@ -272,7 +272,7 @@ def dirt(
         reach = between(rng, radius) * 1024 * unit
         color, power = choose(rng, colors), float(rng.uniform(*opacity))
         if kind == "specks":
-            return marks.specks(rng, unit, 1.5 * reach, int(rng.integers(10, 34)), color, min(1.0, power + 0.25))
+            return marks.specks(rng, unit, 1.3 * reach, int(rng.integers(16, 52)), color, min(1.0, power + 0.25))
         if kind == "oil":
             return marks.oil(rng, unit, reach * 1.2, reach * rng.uniform(0.6, 1.0), rng.uniform(0.25, 0.45))
         if kind == "smear":
@@ -383,6 +383,19 @@ def leaning(slab: int, reach: Range, prefix: str = "", carried: Sequence[int] = 
         far = between(rng, reach) * form.size
         dx, dy = far * np.cos(angle), far * np.sin(angle)
         return Flaw((), tuple(Lean(index, item, float(dx), float(dy)) for index in (slab, *carried)))
+
+    return build
+
+
+def knocked(slabs: Sequence[int], radius: Range, push: Range, prefix: str = "") -> Builder:
+    """Pieces knocked out of line: the first of `slabs` has the items, all are warped around one of them."""
+
+    def build(rng: np.random.Generator, form: Form) -> Flaw:
+        items = [item for item in form.slabs[slabs[0]].items if item.name.startswith(prefix)]
+        x, y, w, h = items[int(rng.integers(len(items)))].box
+        angle, far, wide = rng.uniform(0, 2 * np.pi), between(rng, push) * form.size, between(rng, radius) * form.size
+        dx, dy = float(far * np.cos(angle)), float(far * np.sin(angle))
+        return Flaw((), tuple(Bend(s, x + w / 2, y + h / 2, wide, dx, dy) for s in slabs))
 
     return build
 

@@ -218,7 +218,7 @@ def specks(
     x, y = plane(n)
     for _ in range(count):
         cx, cy = np.clip(rng.normal(0, 0.36, 2), -0.9, 0.9) * spread
-        radius = float(np.clip(rng.lognormal(0.75, 0.55), 1.2, 6.5)) * unit + 0.4
+        radius = float(np.clip(rng.lognormal(1.0, 0.6), 1.4, 9.0)) * unit + 0.4
         squash = rng.uniform(0.6, 1.0)
         angle = rng.uniform(0, np.pi)
         u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
@@ -274,11 +274,18 @@ def fracture(
     return Mark(inside, tone, paint_color, opacity * inside, np.asarray(relief, np.float32), 0.25)
 
 
-def fibre(rng: np.random.Generator, unit: float, length: float, width: float, color: tuple[int, int, int]) -> Mark:
+def fibre(
+    rng: np.random.Generator,
+    unit: float,
+    length: float,
+    width: float,
+    color: tuple[int, int, int],
+    bend: tuple[float, float] = (1.2, 5.5),
+) -> Mark:
     """A hair or thread that lies loosely on the part, with its shadow."""
     n = room(length * 1.05)
     cover, tone, paint_color, paint, relief = blank(n)
-    path = curve(rng, length, rng.uniform(1.2, 5.5), 70)
+    path = curve(rng, length, rng.uniform(*bend), 70)
     line = smooth(stroke(n, path, np.full(len(path), width)), 0.45)
     relief = width * 0.9 * smooth(line, 0.6)
     paint_color[:] = color

@@ -21,7 +21,7 @@ from .form import Form, Piece, Skirt, Window, lay, shadow, walls
 VISIBLE = 9
 """Smallest difference of a channel (0..255), before sensor noise, that counts as a visible change."""
 
-SMALLEST = 0.00022
+SMALLEST = 0.0004
 """Smallest share of the image that counts as a visible flaw."""
 
 
@@ -84,7 +84,7 @@ def photograph(body: Body, camera: Camera, number: int, flaw: Flaw | None = None
             left, top, width, height = window
             flawed = _develop(form, changed, camera, window, curve)
             clean = developed[top : top + height, left : left + width]
-            found = _difference(clean, flawed, size)
+            found = _difference(clean, flawed, size, any(isinstance(c, Bend) for c in flaw.changes))
             if found is not None:
                 np.copyto(clean, flawed, where=found[..., None] > 0)
                 mask = np.zeros((size, size), np.uint8)
@@ -136,7 +136,7 @@ def _walls(form: Form, index: int, pieces: list[Piece], changes: list[Change], c
         left, top, width, height = window
         fresh = walls(form, slab, pieces, camera, window)
         color[top : top + height, left : left + width], cover[top : top + height, left : left + width] = fresh
-    if any(isinstance(change, Lean) or (isinstance(change, Cut) and change.whole) for change in changes):
+    if any(not isinstance(change, Cut) or change.whole for change in changes):
         shade = shadow(form, slab, pieces, camera)
     return Skirt(color, cover, shade)
 
@@ -241,7 +241,8 @@ def _frame(form: Form, decal: Decal, camera: Camera) -> tuple[Matrix, tuple[floa
     step = np.array(project(here, decal.x + along[0], decal.y + along[1])) - origin
     rise = np.array(project(there, decal.x, decal.y)) - origin
     to_image = np.array([[step[0], -rise[0], origin[0]], [step[1], -rise[1], origin[1]], [0, 0, 1]], np.float64)
-    own = (float(along @ lamp[:2]), -lamp[2], float(max(out @ lamp[:2], 0.25)))
+    # Walls are lit from the camera's side too, so the lamp grazes them less than it would alone.
+    own = (0.55 * float(along @ lamp[:2]), -0.55 * lamp[2], float(max(out @ lamp[:2], 0.75)))
     return to_image @ to_center, own
 
 
@@ -300,13 +301,16 @@ def _corners(matrix: Matrix, x: float, y: float, w: float, h: float) -> npt.NDAr
     return np.array([project(matrix, x + i * w, y + j * h) for i in (0, 1) for j in (0, 1)], np.float64)
 
 
-def _difference(clean: Pixels, flawed: Pixels, size: int) -> Pixels | None:
-    """0 / 255 where the two differ visibly; None when too little does."""
+def _difference(clean: Pixels, flawed: Pixels, size: int, moved: bool) -> Pixels | None:
+    """0 / 255 where the two differ visibly; None when too little does.
+
+    `moved`: the surface itself shifted, so the plain places between its changed marks belong to the change.
+    """
     change = cv2.absdiff(clean, flawed).max(2)
     change[[0, 1, -2, -1], :] = 0
     change[:, [0, 1, -2, -1]] = 0
     strong = (change >= VISIBLE).astype(np.uint8)
-    reach = max(1, round(size / 340))
+    reach = max(1, round(size / (70 if moved else 340)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     joined = cv2.morphologyEx(strong, cv2.MORPH_CLOSE, kernel)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)

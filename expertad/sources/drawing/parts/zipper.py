@@ -15,7 +15,7 @@ NAME = "zipper"
 RED = (116, 36, 42)
 NICKEL = (150, 148, 143)
 PITCH, TEETH, FIRST = 0.0295, 30, -0.43
-BAND, GAP, LENGTH = 0.335, 0.012, 0.455
+BAND, GAP, LENGTH = 0.335, 0.002, 0.455
 
 
 def _twill(plan: Plan) -> Field:
@@ -46,7 +46,8 @@ def build(size: int) -> Form:
         y = FIRST + number * PITCH
         side = -1 if number % 2 else 1
         boxes.append((side * 0.0225, y, 0.0375, 0.0118))
-        items.append(Item(f"tooth {number + 1}", plan.pixel_box(side * 0.0225, y, 0.041, 0.0135)))
+        name = "covered" if -0.36 < y < 0.07 else "tooth"
+        items.append(Item(f"{name} {number + 1}", plan.pixel_box(side * 0.0225, y, 0.041, 0.0135)))
     teeth = plan.boxes(boxes, 0.004)
     hooks = 3.0 * unit * smoothstep(0.010, 0.003, np.hypot(np.abs(plan.x) - 0.004, ((plan.y - FIRST) % PITCH) - PITCH / 2))
     slider = np.maximum(plan.box(0.088, 0.105, 0.045, 0, -0.25), -plan.boxes([(0, -0.355, 0.012, 0.03)], 0.004))
@@ -85,19 +86,23 @@ def _yarn(size: int) -> Field:
     return np.asarray(threads + 0.03 * clouds(rng, shape, 8) + 0.05 * grain(rng, shape, 0.8), np.float32)
 
 
-_notch = flaws.chipped((0,), (172, 92, 92), (0.03, 0.075))
+_notch = flaws.chipped((0,), RED, (0.03, 0.075))
 
 
 def _torn(rng: np.random.Generator, form: Form) -> Flaw:
-    """A tear at the edge of the tape, with loose threads."""
+    """A tear at the edge of the tape: part of the weave is gone and loose threads hang out."""
     tear = _notch(rng, form)
     at, unit = tear.decals[0], form.size / 1024
+    reach = 0.36 * at.mark.span / 3.4
     threads = []
-    for _ in range(int(rng.integers(3, 6))):
-        thread = marks.fibre(rng, unit, rng.uniform(40, 110) * unit, rng.uniform(1.6, 2.8) * unit + 0.3, (158, 70, 74))
-        x, y = at.x + rng.normal(0, 16) * unit, at.y + rng.normal(0, 22) * unit
+    for _ in range(int(rng.integers(9, 18))):
+        shade = rng.uniform(0.8, 1.25)
+        color = int(132 * shade), int(46 * shade), int(52 * shade)
+        length = rng.uniform(0.5, 1.3) * reach + 20 * unit
+        thread = marks.fibre(rng, unit, length, rng.uniform(1.4, 2.6) * unit + 0.3, color, (0.2, 1.6))
+        x, y = at.x + rng.normal(0, 0.9) * reach, at.y + rng.normal(0, 0.9) * reach
         threads.append(Decal(thread, 0, "over", float(x), float(y), float(rng.uniform(0, 6.28)), at.z))
-    return Flaw(tear.decals + tuple(threads), tear.changes)
+    return Flaw(tuple(threads), tear.changes)
 
 
 CATEGORY = Category(
@@ -105,9 +110,9 @@ CATEGORY = Category(
     build,
     dress,
     {
-        "BX": (flaws.leaning(1, (0.012, 0.026)), flaws.dented((0,), (0.07, 0.12), (0.02, 0.04), inward=0.5, depth=0.2)),
+        "BX": (flaws.knocked((1, 0), (0.03, 0.05), (0.010, 0.018), "tooth"), flaws.dented((0,), (0.07, 0.12), (0.02, 0.04), inward=0.5, depth=0.2)),
         "PS": (_torn,),
-        "QS": (flaws.missing(1),),
+        "QS": (flaws.missing(1, prefix="tooth"),),
         "YW": (flaws.objects((0, 0, 1), ((32, 30, 34), (232, 228, 216), (52, 96, 150), (196, 178, 60)), ("fibre", "fibre", "chip")),),
         "ZW": (
             flaws.dirt((0,), ((214, 206, 184), (44, 36, 32), (150, 132, 84)), (0.02, 0.085), (0.4, 0.75), wall=0.0),
