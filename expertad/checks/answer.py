@@ -28,7 +28,7 @@ _SOUND = (
     r"compliant|conforming|free (?:of|from) (?:any |all |visible |apparent )*"
     + _ANY_DEFECT
     + r"|in (?:good|normal|proper|perfect|excellent|acceptable) (?:condition|order|state|shape)|good|"
-    r"up to standard|fit for use|ok)"
+    r"up to standard|fit for use|ok|of (?:good|high|sound|perfect|flawless) quality)"
 )
 _BE = (
     r"(?:is|are|was|appears?(?: to be)?|looks?|seems?(?: to be)?|remains?|can be (?:considered|judged|deemed|"
@@ -51,9 +51,17 @@ _SAYS_NORMAL = re.compile(
     r"allowable|expected|usual|permitted|permissible) (?:\w+ )?(?:tolerances?|limits?|range|variations?)\b|"
     rf"\b(?:a |an |as )(?:\w+ )?(?:{_SOUND}|good) (?:product|item|component|part|sample|object|unit|specimen|"
     r"piece|condition)\b|\bdefect-free\b|\bno(?:thing)? (?:\w+ ){0,2}(?:is|appears|looks|seems) (?:wrong|"
-    r"amiss|out of (?:place|order)|abnormal|unusual|damaged|missing|defective|irregular)\b|"
-    r"\bnothing (?:abnormal|unusual|irregular|wrong|amiss|suspicious|out of place)\b|"
-    r"\b(?:the )?(?:final )?answer (?:is|should be|must be)[: \"']+no\b"
+    r"amiss|out of (?:place|order)|abnormal|unusual|defective|irregular)\b|\bnothing (?:abnormal|unusual|"
+    r"irregular|wrong|amiss|suspicious|out of place)\b|\b(?:the )?(?:final )?answer (?:is|should be|"
+    r"must be)[: \"']+no\b"
+)
+# The same of any subject: which one decides whether the product is meant. "can be accepted" needs no more words.
+_SUBJECT_IS_SOUND = re.compile(
+    r"^(?:\W|so|thus|hence|therefore|and|i (?:conclude|judge|find) that|consequently|overall|"
+    r"accordingly)*(?:the|this|these|all|every|each) ([\w -]+?) "
+    rf"(?:(?:{_BE} (?:(?:therefore|thus|completely|entirely|fully|perfectly|visually|structurally|overall|both|"
+    rf"clearly|also|an?) )*{_SOUND})|(?:has|have|shows?|exhibits?) no (?:[\w-]+,? (?:or |and )?){{1,8}}|"
+    r"(?:can|may) be accepted|passes|is accepted)\b"
 )
 _SAYS_ANOMALOUS = re.compile(
     rf"\b{_PRODUCT} (?:\w+ )?(?:is|are|must be|should be|can be|has to be) (?:\w+ ){{0,3}}?(?:defective|"
@@ -108,19 +116,37 @@ _OPEN = re.compile(
 )
 
 
-def _verdict(think: Reading, clause: Clause) -> Verdict | None:
+def _verdict(case: Case, think: Reading, clause: Clause) -> Verdict | None:
     """What the clause says of the product: sound, defective, or nothing."""
     says_anomalous = _SAYS_ANOMALOUS.search(clause.text)
-    if says_anomalous and not re.search(
-        r"\b(?:no|not|nothing|never|without)\b", clause.text[: says_anomalous.start() + 4]
-    ):
+    if says_anomalous and not _DENIES.search(clause.text, 0, says_anomalous.start() + 4):
         return "anomalous"
     if clause.asserts:
         return "anomalous"
-    if _SAYS_NORMAL.search(clause.text) and not _ONLY_PARTLY.search(clause.text):
+    if not _ONLY_PARTLY.search(clause.text) and (_SAYS_NORMAL.search(clause.text) or _product_is_sound(case, clause)):
         limited = _LIMITED_BEFORE.search(think.low, think.sentences[clause.sentence].start, clause.start)
         return None if limited else "normal"
     return None
+
+
+_DENIES = re.compile(r"\b(?:no|not|nothing|never|without)\b")
+
+
+def _named(case: Case) -> set[str]:
+    """The words of the category, which name the product, with their plurals and singulars."""
+    words = set(re.split(r"[_\d]+", case.sample.category.lower())) - {""}
+    return words | {f"{w}s" for w in words} | {w.removesuffix("s") for w in words}
+
+
+def _product_is_sound(case: Case, clause: Clause) -> bool:
+    """True when the subject that is called sound is the product by its own name."""
+    found = _SUBJECT_IS_SOUND.search(clause.text)
+    return found is not None and found[1].split()[-1] in _named(case)
+
+
+def _denies_kinds(clause: Clause) -> bool:
+    """True when the clause denies several kinds of defect at once: "no cracks or missing material"."""
+    return len({t.coarse for t in clause.terms if t.stance == "denied" and t.strong}) > 1
 
 
 def _strong(clause: Clause) -> bool:
@@ -130,18 +156,18 @@ def _strong(clause: Clause) -> bool:
 
 def _of_a_part(case: Case, clause: Clause) -> bool:
     """True when the clause speaks of a part of the product; the cap of a bottle cap is the product itself."""
-    named = set(re.split(r"[_\d]+", case.sample.category.lower()))
+    named = _named(case)
     return any(m.group() not in named for m in _PARTIAL_SUBJECT.finditer(clause.text))
 
 
 def check_answer(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The last verdict of the text is the truth, and it is not left open."""
     truth: Verdict = "anomalous" if case.sample.anomalous else "normal"
-    verdicts = [(v, c) for c in think.clauses if (v := _verdict(think, c))]
+    verdicts = [(v, c) for c in think.clauses if (v := _verdict(case, think, c))]
     if truth == "anomalous":
         yield from _judge_anomalous(case, think, verdicts)
     else:
-        yield from _judge_normal(verdicts)
+        yield from _judge_normal(think, verdicts)
     open_end = _OPEN.search(think.low)
     if open_end:
         yield Finding(
@@ -164,9 +190,11 @@ def _judge_anomalous(case: Case, think: Reading, verdicts: list[tuple[Verdict, C
             yield Finding("answer", "reject", "never says that anything is wrong with an anomalous sample")
 
 
-def _judge_normal(verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
+def _judge_normal(think: Reading, verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
     if not verdicts:
-        yield Finding("answer", "person", "never says that a normal sample is free of defects")
+        # Said of a name that the category does not hold: "the connector is in proper condition".
+        if not any(_SUBJECT_IS_SOUND.search(c.text) or _denies_kinds(c) for c in think.clauses):
+            yield Finding("answer", "person", "never says that a normal sample is free of defects")
     elif verdicts[-1][0] == "anomalous":
         clause = verdicts[-1][1]
         yield Finding(
@@ -178,7 +206,7 @@ def _judge_normal(verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
 
 def check_contradiction(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The text says both that nothing is wrong and that something is, or denies the very kind that it reports."""
-    normal = [c for c in think.clauses if _verdict(think, c) == "normal" and not _of_a_part(case, c)]
+    normal = [c for c in think.clauses if _verdict(case, think, c) == "normal" and not _of_a_part(case, c)]
     anomalous = [c for c in think.clauses if c.asserts and _strong(c)]
     if not anomalous:
         return

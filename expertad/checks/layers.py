@@ -16,9 +16,10 @@ from expertad.sample import Case, Draft
 _PERCEPTION = re.compile(
     r"\b(?:observ\w+|inspect\w+|examin\w+|scan\w*|look\w*|view\w*|near|spots?|see|seen|notic\w+|visible|"
     r"visual\w*|appear\w*|shows?|region|area|across|along|throughout|overall|surface|edges?|corners?|sides?|"
-    r"center|centre|display\w*|focus\w*|survey\w*|shown|find|found|body|bodies|rims?|base|leads?|pins?|"
-    r"contacts?|terminals?|housing|handle|head|tip|frame|shell|sleeve|threads?|layers|rows?|face|faces|ends?|"
-    r"beside|between|above|below|under|inside|around)\b"
+    r"center|centre|display\w*|focus\w*|survey\w*|shown|find|found|images?|photos?|photograph\w*|pictures?|"
+    r"every|each|all|entire\w*|whole|details?|parts?|body|bodies|rims?|base|leads?|pins?|contacts?|terminals?|"
+    r"housing|handle|head|tip|frame|shell|sleeve|threads?|layers|rows?|face|faces|ends?|beside|between|above|"
+    r"below|under|inside|around)\b"
 )
 _KNOWLEDGE = re.compile(
     r"\b(?:standards?|expected|expectations?|typical\w*|normal\w*|should|supposed|intended|design\w*|"
@@ -33,7 +34,8 @@ _DECISION = re.compile(
     r"\b(?:therefore|thus|hence|conclu\w+|consequently|accordingly|overall|so|indicat\w+|confirm\w*|"
     r"constitut\w+|classif\w+|represent\w*|qualif\w+|judg\w+|deem\w*|consider\w*|verdict|decision|means|"
     r"meets?|conform\w*|compl(?:y|ies)|(?:un)?accept\w*|makes|reject\w*|defect\w*|anomal\w+|abnormal\w*|"
-    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|impair\w*|passes|adheres?)\b"
+    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|impair\w*|passes|adheres?|must|"
+    r"pass|sorted|un(?:usable|suitable|fit)|condition|good|sound|contaminated|damaged|scrap\w*)\b"
 )
 # The decision closes the text: its cue has to stand in the last part.
 _DECISION_PART = 0.5

@@ -68,8 +68,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "box|rectang|square|circle|ellips|oval|contour|polygon|frame|border|overlay",
         r"\b(?:(?:with)?in|inside|by|under|enclosed (?:by|in|within)|surrounded by|of) (?:the|a|this|"
-        rf"that) (?:[\w-]+ )?{COLOR} (?:\w+ )?{SHAPE}\b|\b{COLOR} (?:bounding |dashed |marking )?(?:box|"
-        r"rectangle|polygon|overlay|bounding)\b(?!-)",
+        rf"that) (?:[\w-]+ )?{COLOR} (?:\w+ )?{SHAPE}\b|\b{COLOR} (?:bounding |dashed |marking )?(?:box|rectangle|"
+        r"polygon|overlay|bounding)\b(?!-)",
         _DRAWN,
         unless=ON_PRODUCT + r"|\bbox[- ](?:shaped|like)|\bhousing\b",
     ),
@@ -101,8 +101,8 @@ RULES: tuple[Rule, ...] = (
         "boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|cropped|pinpointed",
         r"\b(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|cropped|"
         rf"pinpointed)[- ](?:in[- ]|off[- ]|out[- ])?(?:[\w-]+ )?(?:{REGION}|{FOUND}|image|view)\b|"
-        rf"\b(?:{REGION}|{FOUND}|one|image) (?:that |which )?(?:is |are |was |were |has been |"
-        r"have been )?(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|pinpointed)\b",
+        rf"\b(?:{REGION}|{FOUND}|one|image) (?:that |which )?(?:is |are |was |were |has been |have been )?(?:boxed|"
+        r"circled|encircled|annotated|delineated|demarcated|flagged|tagged|pinpointed)\b",
         _DRAWN,
     ),
     rule(
@@ -110,8 +110,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "marked",
         r"\bmarked (?:[\w-]+ )?(?:areas?|regions?|zones?|spots?|locations?|positions?|places?|sections?|sites?|"
-        rf"points?|{FOUND})\b|\b(?:{REGION}|{FOUND}) (?:that |which )?(?:is |are |was |were |has been |"
-        r"have been |as )?marked (?:in the|on the|for|earlier|above|previously|beforehand|here|with an?|"
+        rf"points?|{FOUND})\b|\b(?:{REGION}|{FOUND}) (?:that |which )?(?:is |are |was |were |has been |have been |"
+        r"as )?marked (?:in the|on the|for|earlier|above|previously|beforehand|here|with an?|"
         r"by (?:the|an?) (?:[\w-]+ )?(?:arrow|box|circle|annotation|line|marker|rectangle|outline))|"
         r"\bmarked (?:earlier|above|previously|beforehand|in the (?:image|picture|photo|query))\b",
         _DRAWN,
@@ -149,8 +149,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "enclosed|surrounded|bounded|framed|ringed|bordered|traced|wrapped|encircled",
         r"\b(?:enclosed|surrounded|bounded|framed|ringed|bordered|traced|encircled) (?:by|in|with) (?:a |an |"
-        rf"the )?(?:[\w-]+ )?(?:{COLOR}|colou?red|dashed|dotted) (?:line|border|frame|box|outline|rectangle|"
-        r"square|contour|stroke|polygon|dashes)s?\b",
+        rf"the )?(?:[\w-]+ )?(?:{COLOR}|colou?red|dashed|dotted) (?:line|border|frame|box|outline|rectangle|square|"
+        r"contour|stroke|polygon|dashes)s?\b",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
@@ -168,6 +168,25 @@ RULES: tuple[Rule, ...] = (
         "tinted|shaded|colored|coloured",
         r"\bthe (?:tinted|shaded|colou?red) (?:areas?|regions?|zones?|spots?|sections?)\b",
         "may be the teacher's marking",
+    ),
+    rule(
+        "highlight",
+        "reject",
+        "drawn",
+        rf"\bdrawn (?:in|with) (?:a |an |the )?(?:[\w-]+ )?{ANY_COLOR}\b|\b(?:{REGION}|interest|{SHAPE}),? (?:is |"
+        r"was |that is )?drawn\b",
+        _DRAWN,
+        unless=ON_PRODUCT,
+    ),
+    rule(
+        "highlight",
+        "reject",
+        "contour|border|frame|circle|square|oval|ellipse|line",
+        rf"\b{COLOR} (?:contour|border|frame|circle|square|oval|ellipse|line) (?:that |which )?(?:encloses?|"
+        r"surrounds?|marks?|encircles?|encompasses|frames?|indicates?|highlights?|delimits?|points?|shows? where|"
+        r"draws)\b",
+        _DRAWN,
+        unless=ON_PRODUCT,
     ),
     rule("highlight", "reject", "annotat", r"\bannotat\w*", "annotations are the teacher's"),
     rule(

@@ -55,9 +55,9 @@ RULES: tuple[Rule, ...] = (
     rule(
         "label",
         "reject",
-        "known|stated|given|said|supposed|reported|described|specified",
-        r"\b(?:known|stated|given|said|supposed|reported|described|specified) (?:to (?:be|contain|have|show)|"
-        r"as) (?:an? |the )?(?:\w+ )?(?:anomal\w+|defect\w*|normal\b|abnormal|faulty|" + _KINDS + r")",
+        "known|stated|given|said|supposed|reported|specified",
+        r"\b(?:known|stated|given|said|supposed|reported|specified) (?:to (?:be|contain|have|show)|as) (?:an? |"
+        r"the )?(?:\w+ )?(?:anomal\w+|defect\w*|normal\b|abnormal|faulty|" + _KINDS + r")",
         _TOLD,
     ),
     rule(
@@ -75,6 +75,31 @@ RULES: tuple[Rule, ...] = (
         "know",
         r"\b(?:we|i) (?:already )?kn[eo]w\b(?: that)?(?: \w+){0,3} (?:defect|anomal|type|location|where|normal|"
         r"faulty)|\bknowing (?:that )?(?:the|this|it) (?:\w+ )?(?:defect|anomaly|location|type|part|is|class)\b",
+        _TOLD,
+    ),
+    rule(
+        "label",
+        "reject",
+        "label",
+        r"\b(?:scratch|hole|contamination|deformation|abrasion|damage|missing[- ]parts?|foreign[- ]objects?|"
+        r"defect|anomaly) labels?\b",
+        _TOLD,
+    ),
+    rule(
+        "given information",
+        "reject",
+        "given|provided|supplied|specified|stated",
+        r"\b(?:category|type|class|label|location|region|position) (?:that is |that was |which is |"
+        r"which was )?(?:given|provided|supplied|stated|specified)\b",
+        _TOLD,
+        unless=r"\b(?:drawing|data ?sheet|manufacturer\w*|type plate)\b",
+    ),
+    rule(
+        "given information",
+        "reject",
+        "information|info|data|detail|description",
+        r"\b(?:location|label|type|class|mask|defect|anomaly|annotation|position|category) (?:information|info|"
+        r"data|details)\b|\b(?:task|problem|sample|image|defect|anomaly|case|input|text|query) descriptions?\b",
         _TOLD,
     ),
     rule(

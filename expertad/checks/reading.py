@@ -89,7 +89,7 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
         None,
         True,
     ),
-    (r"marks?|spots?|specks?|streaks?|lines?|patch(?:es)?|traces?|dots?|grooves?|bumps?|areas?", None, False),
+    (r"marks?|spots?|specks?|streaks?|lines?|patch(?:es)?|traces?|dots?|grooves?|bumps?", None, False),
 )
 # "defect-free" denies, "defect detection" names a task, "stain-resistant" a property.
 _NOT_THE_THING = (
@@ -327,7 +327,8 @@ def _clauses(low: str, start: int, end: int) -> list[tuple[int, int]]:
 
 def _clause(low: str, start: int, end: int, sentence: int, whole: str) -> Clause:
     text = low[start:end]
-    terms = tuple(t for t in (_term(text, m, start) for m in _TERM.finditer(text)) if t)
+    asked = whole.rstrip().endswith("?")
+    terms = tuple(t for t in (_term(text, m, start, asked) for m in _TERM.finditer(text)) if t)
     not_fine = _NOT_FINE.search(text)
     if not_fine and not _WEIGHED.search(text, 0, not_fine.start() + 1):
         stance: Stance = "hedged" if _HEDGED.search(text, 0, not_fine.end()) else "asserted"
@@ -339,14 +340,14 @@ def _clause(low: str, start: int, end: int, sentence: int, whole: str) -> Clause
     return Clause(text, start, end, sentence, terms, fine, not asserted and not fine and bool(_SCAN.search(text)))
 
 
-def _term(text: str, match: re.Match[str], offset: int) -> Term | None:
+def _term(text: str, match: re.Match[str], offset: int, asked: bool) -> Term | None:
     """The defect word at `match`, or None when it is a feature of the design or a plain word like "line"."""
     word = match.group()
     coarse, strong = _entry(word)
     before, after = text[: match.start()], text[match.end() :]
     if not strong and _DESIGNED.search(before):
         return None
-    stance = _stance(before, after)
+    stance = "weighed" if asked else _stance(before, after)
     lacking = word.startswith(("absen", "lack"))
     if lacking and _TERM.search(after):
         return None  # "absence of scratches": the word denies, it is not the defect
