@@ -1,0 +1,405 @@
+"""`python -m training.run_all`: PA-SFT, SC-GRPO and their evaluation, from one command that can be repeated.
+
+Looks first (training.checks), then runs each stage as its own processes and skips what an earlier run finished. All that
+a run makes lies in one folder: config.yaml, manifest.json (versions, digests), the stages' folders with checkpoints,
+curves and figures, and README.md, the model's card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from expertad.errors import AbortError, ConfigError, ExpertADError, UserError
+from training import backbones, checks, data, stage
+from training import settings as settings_module
+from training.card import write_card
+from training.settings import Settings
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "expertad")
+SERVER_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a run; `done` exists once it has finished, `server` runs beside it."""
+
+    name: str
+    command: tuple[str, ...]
+    done: Path
+    environment: tuple[tuple[str, str], ...] = ()
+    server: tuple[str, ...] = ()
+    server_environment: tuple[tuple[str, str], ...] = ()
+    first_node_only: bool = False
+
+    def lines(self) -> Iterator[str]:
+        """The commands as they would be typed."""
+        if self.server:
+            yield _typed(self.server, self.server_environment) + " &"
+        yield _typed(self.command, self.environment)
+
+
+def _typed(command: Sequence[str], environment: Sequence[tuple[str, str]]) -> str:
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment), shlex.join(command)])
+
+
+def plan(run: Settings, out: Path, torchrun: Sequence[str] = ()) -> list[Step]:
+    """Every command of a run, in order.
+
+    Args:
+        run: settings; they are expected in `<out>/config.yaml`.
+        out: run folder.
+        torchrun: further words for torchrun, such as those of several nodes.
+    """
+    steps = _smoke_steps(run, out) if run.smoke else []
+    config = str(out / "config.yaml")
+    threads = (("OMP_NUM_THREADS", "1"),) if not run.machine.gpu else ()
+    offline = (("HF_HUB_OFFLINE", "1"),) if run.smoke else ()
+    environment = (*threads, *offline)
+
+    def launch(processes: int, module: str, *words: str) -> tuple[str, ...]:
+        where = list(torchrun) if run.machine.nodes > 1 else ["--standalone"]
+        nodes = ["--nnodes", str(run.machine.nodes)] if run.machine.nodes > 1 else []
+        start = [sys.executable, "-m", "torch.distributed.run", *nodes, *where, "--nproc-per-node", str(processes)]
+        return (*start, "-m", module, "--config", config, *words)
+
+    everyone = run.machine.processes
+    sft, grpo = out / "pa_sft", out / "sc_grpo"
+    steps.append(Step("pa_sft", launch(everyone, "training.pa_sft", "--out", str(sft)), sft / stage.DONE, environment))
+    steps.append(_evaluation(launch, everyone, sft, out / "evaluate_pa_sft", environment))
+    steps.append(_sc_grpo(run, launch, sft, grpo, environment))
+    steps.append(_evaluation(launch, everyone, grpo, out / "evaluate_sc_grpo", environment))
+    return steps
+
+
+def _evaluation(launch: Any, processes: int, model: Path, out: Path, environment: Any) -> Step:
+    words = ("--model", str(model / stage.FINAL), "--out", str(out))
+    return Step(out.name, launch(processes, "training.evaluate", *words), out / stage.DONE, environment)
+
+
+def _sc_grpo(run: Settings, launch: Any, sft: Path, out: Path, environment: Any) -> Step:
+    model = str(sft / stage.FINAL)
+    command = launch(run.grpo_processes, "training.sc_grpo", "--model", model, "--out", str(out))
+    step = Step("sc_grpo", command, out / stage.DONE, environment)
+    if run.sc_grpo.vllm != "server":
+        return step
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(i) for i in range(run.machine.processes)]
+    s = run.sc_grpo
+    server = (sys.executable, "-m", "trl.cli.main", "vllm-serve", "--model", model, "--port", str(s.vllm_port))
+    server += ("--max-model-len", str(s.max_prompt_tokens + s.max_completion_tokens), "--dtype", run.machine.dtype)
+    return replace(
+        step,
+        environment=(*environment, ("CUDA_VISIBLE_DEVICES", ",".join(gpus[: run.grpo_processes]))),
+        server=server,
+        server_environment=(("CUDA_VISIBLE_DEVICES", gpus[run.grpo_processes]),),
+    )
+
+
+def _smoke_steps(run: Settings, out: Path) -> list[Step]:
+    """Draws a small source, builds the data set with the real pipeline, and makes a tiny backbone."""
+    smoke = run.smoke
+    if smoke is None:
+        return []
+    drawn, workspace, base = out / "drawn", out / "workspace", Path(run.model)
+    tool = (sys.executable, "-m", "expertad.cli")
+    draw = ("draw", str(drawn), "--profile", "smoke", "--parts", str(smoke.parts), "--seed", str(run.seed))
+    build = ("build", "--source", "real-iad", "--root", str(drawn), "--workspace", str(workspace))
+    build += ("--pa-sft", str(smoke.pa_sft), "--sc-grpo", str(smoke.sc_grpo), "--held-out", str(smoke.held_out))
+    build += ("--seed", str(run.seed), "--with-images")
+    tiny = (sys.executable, "-m", "training.tiny", "--arch", run.arch, "--dataset", run.dataset, "--out", str(base))
+    tiny += ("--hidden", str(smoke.hidden), "--layers", str(smoke.layers), "--vision-hidden", str(smoke.vision_hidden))
+    tiny += ("--vision-layers", str(smoke.vision_layers), "--vocabulary", str(smoke.vocabulary))
+    tiny += ("--warm-steps", str(smoke.warm_steps), "--seed", str(run.seed))
+    environment = (("OMP_NUM_THREADS", "1"), ("HF_HUB_OFFLINE", "1"))
+    return [
+        Step("draw", (*tool, *draw), drawn / "drawn.done", first_node_only=True),
+        Step("build", (*tool, *build), workspace / "built.done", first_node_only=True),
+        Step("tiny", tiny, base / "made.done", environment, first_node_only=True),
+    ]
+
+
+def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool = True) -> None:
+    """Runs the steps that are not done.
+
+    Raises:
+        AbortError: a command failed; what it had finished is kept.
+    """
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    for step in steps:
+        if step.done.is_file():
+            print(f"{step.name}: done before", flush=True)
+            continue
+        if step.first_node_only and not first_node:
+            continue
+        for line in step.lines():
+            print(f"$ {line}", flush=True)
+        start = time.monotonic()
+        log = out / "logs" / f"{step.name}.log"
+        with _server(step, out, run.sc_grpo.vllm_port) if step.server else nullcontext():
+            code = _call(step.command, step.environment, log)
+        if code:
+            raise AbortError(f"{step.name} failed with exit code {code}; {_last_error(log)}; the whole log is {log}")
+        if not step.done.is_file():
+            step.done.parent.mkdir(parents=True, exist_ok=True)
+            step.done.write_text("{}\n")
+        print(f"{step.name}: {time.monotonic() - start:.0f} s", flush=True)
+        if step.name == "build":
+            checks.check_data(run, out / "images.json")
+
+
+def _last_error(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    told = [line for line in lines if line.startswith(("error: ", "expertad: "))]
+    found = told or [line for line in lines if "Error" in line]
+    return (found[-1] if found else "it said nothing").strip()[:400]
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to end the child when this process ends, however it ends: no stage or server is left behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _start(command: Sequence[str], environment: Sequence[tuple[str, str]], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **dict(environment)},
+            preexec_fn=_die_with_parent,
+        )
+
+
+def _call(command: Sequence[str], environment: Sequence[tuple[str, str]], log: Path) -> int:
+    process = _start(command, environment, log)
+    try:
+        return process.wait()
+    except BaseException:
+        _stop(process)
+        raise
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _server(step: Step, out: Path, port: int) -> Iterator[None]:
+    """The vLLM server beside a step: started, waited for, stopped."""
+    log = out / "logs" / "vllm.log"
+    process = _start(step.server, step.server_environment, log)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process, log)
+        yield
+    finally:
+        _stop(process)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = SERVER_SECONDS) -> None:
+    """Returns once `url` answers.
+
+    Raises:
+        AbortError: the process ended, or nothing answered in time.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise AbortError(f"the vLLM server ended with exit code {process.returncode}; {_last_error(log)}; see {log}")
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(1)
+    raise AbortError(f"the vLLM server did not answer within {seconds:.0f} s; see {log}")
+
+
+def claim(run: Settings, out: Path) -> None:
+    """Writes `<out>/config.yaml`, or makes sure that the folder's run is this one.
+
+    Raises:
+        UserError: the folder holds a run with other settings; names the first difference.
+    """
+    path = out / "config.yaml"
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        settings_module.write(run, path)
+        return
+    before = _flat(asdict(settings_module.read(path)))
+    now = _flat(asdict(run))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise UserError(f"{out} holds a run with {key} {before.get(key)!r}, now {now.get(key)!r}; give another --out")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def manifest(run: Settings, out: Path) -> None:
+    """Writes versions and digests: what is needed to say which run this was."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    facts = {
+        "python": platform.python_version(),
+        "versions": versions,
+        "git": git.stdout.strip() or None,
+        "dataset": data.digest(run.dataset),
+        "settings": sha256((out / "config.yaml").read_bytes()).hexdigest(),
+    }
+    (out / "manifest.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.run_all", description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="workspace/dataset", help="published folder or hub id [%(default)s]")
+    parser.add_argument("--image-root", help="the source's image folder, for a data set without images")
+    parser.add_argument("--backbone", default="llava-onevision-si-0.5b", help="one of configs/, or all [%(default)s]")
+    parser.add_argument("--model", help="another folder or hub id with the backbone's weights")
+    parser.add_argument("--preset", default="4xA100", help=f"{', '.join(settings_module.presets())} [%(default)s]")
+    parser.add_argument("--out", type=Path, help="run folder [runs/<backbone>-<preset>-<digest>]")
+    parser.add_argument("--rewards", help="reward scheme: paper, release, answer-only, or accuracy+location …")
+    parser.add_argument("--freeze", choices=["nothing", "release"], help="what PA-SFT leaves untrained")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report-to", default="none", help="trackers, such as tensorboard or wandb")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, as in sc_grpo.beta=0.02")
+    parser.add_argument("--torchrun", default="", help="further words for torchrun on several nodes")
+    parser.add_argument("--dry-run", action="store_true", help="print every command and stop")
+    return parser.parse_args(argv)
+
+
+def _absolute(path: str) -> str:
+    """A folder's absolute path, so that a run is the same from everywhere; anything else, such as a hub id, as it is."""
+    return str(Path(path).resolve()) if Path(path).is_dir() else path
+
+
+def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
+    """The settings that the command line asks for, for one backbone.
+
+    Raises:
+        ConfigError: an unknown backbone, preset or setting.
+    """
+    run = settings_module.for_backbone(
+        args.preset, backbones.load(backbone), _absolute(args.dataset), args.image_root and _absolute(args.image_root)
+    )
+    changes: dict[str, Any] = {"seed": args.seed, "report_to": args.report_to}
+    if args.model:
+        changes["model"] = args.model
+    if args.rewards:
+        changes["sc_grpo"] = {"rewards": args.rewards}
+    if args.freeze:
+        changes["pa_sft"] = {"freeze": args.freeze}
+    run = settings_module.merge(run, changes, "command line")
+    for pair in args.set:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {pair}: expected KEY=VALUE")
+        nested: Any = yaml.safe_load(value)
+        for name in reversed(key.split(".")):
+            nested = {name: nested}
+        run = settings_module.merge(run, nested, "--set")
+    return run
+
+
+def folder_for(args: argparse.Namespace, run: Settings, several: bool) -> Path:
+    """The run folder: named by what the settings are, so the same command finds its own run again."""
+    if args.out:
+        return args.out / run.backbone if several else args.out
+    values = asdict(run)
+    digest = sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("runs") / f"{run.backbone}-{run.preset}-{digest}"
+
+
+def run_one(args: argparse.Namespace, backbone: str, several: bool) -> None:
+    """Checks, runs and reports one backbone."""
+    run = settings_for(args, backbone)
+    out = folder_for(args, run, several).resolve()
+    if run.smoke:
+        run = replace(run, dataset=str(out / "workspace" / "dataset"), model=str(out / "backbone"), arch=run.smoke.arch)
+    steps = plan(run, out, shlex.split(args.torchrun))
+    if args.dry_run:
+        checks.check_settings(run)
+        print(f"# {run.backbone}, preset {run.preset}, run folder {out}")
+        for step in steps:
+            print("\n".join(step.lines()))
+        return
+    print(f"run folder {out}", flush=True)
+    first_node = int(os.environ.get("SLURM_NODEID", os.environ.get("NODE_RANK", "0"))) == 0
+    if first_node:
+        checks.all_checks(run, checks.Host.look(), _memory(out), with_data=run.smoke is None)
+        claim(run, out)
+    else:
+        _await(out / "config.yaml")
+    completions, prompts = checks.completions_a_step(run)
+    print(f"SC-GRPO: {completions} completions of {prompts} prompts a step, rewards {run.sc_grpo.rewards}", flush=True)
+    execute(steps, run, out, first_node=first_node)
+    if first_node:
+        manifest(run, out)
+        print(write_card(run, out))
+
+
+def _memory(out: Path) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    return out / "images.json"
+
+
+def _await(path: Path, seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not path.is_file():
+        if time.monotonic() > end:
+            raise AbortError(f"the first node did not write {path} within {seconds:.0f} s; is the run folder shared?")
+        time.sleep(1)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    args = parse(argv)
+    try:
+        chosen = backbones.names() if args.backbone == "all" else [args.backbone]
+        for backbone in chosen:
+            run_one(args, backbone, len(chosen) > 1)
+    except ExpertADError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
