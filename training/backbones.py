@@ -119,7 +119,7 @@ def load_processor(path: str, arch: str, max_pixels: int | None = None) -> Any:
 
 
 def load_model(path: str, dtype: str = "bfloat16", attention: str | None = None) -> Any:
-    """The model with weights of `dtype`; flash-attention 2 when it is installed and a GPU is there, else PyTorch's own."""
+    """The model with weights of `dtype`; flash-attention 2 where it is installed and a GPU is there, else PyTorch's."""
     from training.compat import import_torchvision
 
     import_torchvision()

@@ -23,7 +23,7 @@ def write_card(run: Settings, out: Path) -> str:
         "---",
         f"# {run.backbone} after PA-SFT and SC-GRPO",
         "",
-        "Answers whether an image of an industrial product shows a defect, with its reasoning, and where and what it is.",
+        "Says whether an image of an industrial product shows a defect, and where and what it is, with its reasons.",
         "Trained on data derived from its source's images: the source's licence binds the use of the weights too.",
         "",
         "## Held-out scores",
@@ -34,7 +34,8 @@ def write_card(run: Settings, out: Path) -> str:
         "",
         "## Training",
         "",
-        f"* Preset {run.preset}, {run.machine.processes} processes, ZeRO {run.machine.zero}, {run.machine.dtype}, seed {run.seed}.",
+        f"* Preset {run.preset}, {run.machine.processes} processes, ZeRO {run.machine.zero}, {run.machine.dtype}, "
+        f"seed {run.seed}.",
         f"* PA-SFT: {tuned}; learning rate {run.pa_sft.learning_rate:g}. ![loss](pa_sft/loss.png)",
         f"* SC-GRPO: rewards {grpo.rewards}, {grpo.generations} completions a prompt, learning rate "
         f"{grpo.learning_rate:g}, beta {grpo.beta:g}. ![dynamics](sc_grpo/dynamics.png)",
@@ -53,7 +54,10 @@ def _scores(path: Path) -> dict[str, Any]:
 
 
 def _table(scores: dict[str, dict[str, Any]]) -> str:
-    lines = ["| after | images | balanced accuracy | format | location | type | total reward |", "|---|---:|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| after | images | balanced accuracy | format | location | type | total reward |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for name, s in scores.items():
         total = s["rewards"]["total"]
         lines.append(

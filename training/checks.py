@@ -62,14 +62,16 @@ def check_settings(run: Settings) -> None:
     if g.generations < 2:
         raise CheckError(f"sc_grpo.generations is {g.generations}; an advantage needs a group of at least 2")
     if run.grpo_processes < 1:
-        raise CheckError("sc_grpo.vllm server takes a GPU of its own: use 2 or more processes, or --set sc_grpo.vllm=off")
+        raise CheckError(
+            "sc_grpo.vllm server takes a GPU of its own: use 2 or more processes, or --set sc_grpo.vllm=off"
+        )
     if g.vllm == "server" and machine.nodes > 1:
         raise CheckError("sc_grpo.vllm server is started on one node only: use --set sc_grpo.vllm=colocate on several")
     completions = run.grpo_processes * machine.nodes * g.batch * g.accumulation
     if completions % g.generations:
         raise CheckError(
-            f"{run.grpo_processes * machine.nodes} processes x {g.batch} completions x {g.accumulation} accumulations = "
-            f"{completions} completions a step do not divide into groups of {g.generations}; "
+            f"{run.grpo_processes * machine.nodes} processes x {g.batch} completions x {g.accumulation} accumulations "
+            f"= {completions} completions a step do not divide into groups of {g.generations}; "
             "change sc_grpo.batch, sc_grpo.accumulation or sc_grpo.generations"
         )
 
@@ -87,7 +89,8 @@ def check_machine(run: Settings, host: Host) -> None:
         raise CheckError("LoRA needs peft, which is not installed: pip install 'expertad[training]'")
     if machine.zero and "deepspeed" not in host.packages:
         raise CheckError(
-            f"machine.zero {machine.zero} needs DeepSpeed, which is not installed: pip install deepspeed==0.19.8, or --set machine.zero=0"
+            f"machine.zero {machine.zero} needs DeepSpeed, which is not installed: "
+            "pip install deepspeed==0.19.8, or --set machine.zero=0"
         )
     if not machine.gpu:
         return
@@ -100,7 +103,8 @@ def check_machine(run: Settings, host: Host) -> None:
         )
     if run.sc_grpo.vllm != "off" and "vllm" not in host.packages:
         raise CheckError(
-            f"sc_grpo.vllm {run.sc_grpo.vllm} needs vLLM, which is not installed: pip install vllm==0.31.0, or --set sc_grpo.vllm=off"
+            f"sc_grpo.vllm {run.sc_grpo.vllm} needs vLLM, which is not installed: "
+            "pip install vllm==0.31.0, or --set sc_grpo.vllm=off"
         )
     if run.backbone not in names():
         return
@@ -112,7 +116,8 @@ def check_machine(run: Settings, host: Host) -> None:
     ):
         if need / memory.GIB > smallest:
             raise CheckError(
-                f"{stage} of {run.backbone} needs about {need / memory.GIB:.0f} GiB a GPU, the smallest has {smallest:.0f}; "
+                f"{stage} of {run.backbone} needs about {need / memory.GIB:.0f} GiB a GPU, the smallest has "
+                f"{smallest:.0f}; "
                 "use more GPUs with ZeRO-3, --preset 1xGPU (LoRA), or a smaller backbone"
             )
 
@@ -153,7 +158,7 @@ def _fetch(hub: str) -> str:
 
 
 def check_data(run: Settings, memory_file: Path | None = None, log: Callable[[str], None] = print) -> None:
-    """All three configs can be read, belong to this version and grid, are large enough, and their images are the published.
+    """All three configs can be read, fit this version and grid, are large enough, and show the published images.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -162,13 +167,22 @@ def check_data(run: Settings, memory_file: Path | None = None, log: Callable[[st
     machine = run.machine
     least = {
         "pa_sft": machine.processes * machine.nodes * run.pa_sft.batch * run.pa_sft.accumulation,
-        "sc_grpo": -(-run.grpo_processes * machine.nodes * run.sc_grpo.batch * run.sc_grpo.accumulation // run.sc_grpo.generations),
+        "sc_grpo": -(
+            -run.grpo_processes
+            * machine.nodes
+            * run.sc_grpo.batch
+            * run.sc_grpo.accumulation
+            // run.sc_grpo.generations
+        ),
         "held_out": 1,
     }
     for config in data.CONFIGS:
         rows = data.load_rows(run.dataset, config, root)
         if len(rows) < least[config]:
-            raise CheckError(f"{run.dataset}: {config} has {len(rows)} rows, one step needs {least[config]}; build more or use a smaller batch")
+            raise CheckError(
+                f"{run.dataset}: {config} has {len(rows)} rows, one step needs {least[config]}; "
+                "build more or use a smaller batch"
+            )
         data.check_truths(rows, run.grid)
         images = data.check_images(rows, root, memory_file)
         log(f"{config}: {len(rows)} rows, {images} images as published")

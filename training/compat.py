@@ -1,8 +1,8 @@
 """Makes torchvision importable beside a torch without CUDA.
 
-The processors of Qwen2-VL, Qwen2.5-VL and LLaVA-OneVision need torchvision, of which they use pure-torch transforms only.
-PyPI's torchvision is linked against CUDA: beside a CPU build of torch its compiled operators cannot be loaded and the
-import stops at the first operator it wants to look up. Declaring the operators' names lets the import finish.
+The processors of Qwen2-VL, Qwen2.5-VL and LLaVA-OneVision need torchvision, of which they use pure-torch transforms
+only. PyPI's torchvision is linked against CUDA: beside a CPU build of torch its compiled operators cannot be loaded
+and the import stops at the first operator it wants to look up. Declaring the operators' names lets the import finish.
 """
 
 from __future__ import annotations
@@ -37,4 +37,6 @@ def import_torchvision() -> None:
             _declared.append(library)  # a library takes its operators with it when it is collected
         else:
             return
-    raise RuntimeError("torchvision still lacks operators after 64 declarations; install the build that fits this torch")
+    raise RuntimeError(
+        "torchvision still lacks operators after 64 declarations; install the build that fits this torch"
+    )

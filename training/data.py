@@ -66,12 +66,18 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
     if isinstance(feature, Image):
         return rows.cast_column("images", List(Image(mode="RGB")))
     if image_root is None:
-        raise UserError(f"{dataset}: holds annotations and paths but no images; give --image-root, the source's image folder")
+        raise UserError(
+            f"{dataset}: holds annotations and paths but no images; give --image-root, the source's image folder"
+        )
     if not image_root.is_dir():
-        raise UserError(f"{image_root}: no such folder; --image-root is the folder that the published paths are relative to")
+        raise UserError(
+            f"{image_root}: no such folder; --image-root is the folder that the published paths are relative to"
+        )
     root = str(image_root.resolve())
     rows = rows.map(
-        lambda row: {"images": [f"{root}/{path}" for path in row["images"]]}, desc="image paths", load_from_cache_file=False
+        lambda row: {"images": [f"{root}/{path}" for path in row["images"]]},
+        desc="image paths",
+        load_from_cache_file=False,
     )
     return rows.cast_column("images", List(Image(mode="RGB")))
 
@@ -101,7 +107,9 @@ def check_columns(dataset: str, config: Config, rows: Dataset) -> None:
     needed = [*_NEEDED, *{"pa_sft": ["messages"], "sc_grpo": ["problem", "solution"], "held_out": []}[config]]
     missing = [name for name in needed if name not in rows.column_names]
     if missing:
-        raise UserError(f"{dataset}: {config} lacks the columns {', '.join(missing)}; publish it again with this version")
+        raise UserError(
+            f"{dataset}: {config} lacks the columns {', '.join(missing)}; publish it again with this version"
+        )
     if not len(rows):
         raise UserError(f"{dataset}: {config} has no rows")
     versions = {entry["schema"] for entry in rows.select_columns(["provenance"])["provenance"]}
@@ -218,8 +226,8 @@ def pa_sft_rows(rows: Dataset, sentences: int = 0) -> Dataset:
 
     Args:
         rows: from `load_rows(…, "pa_sft")`.
-        sentences: keep this many sentences of each reasoning; 0 keeps all. For tiny models, whose few weights are better
-            spent on the image than on prose.
+        sentences: keep this many sentences of each reasoning; 0 keeps all. For tiny models, whose few weights are
+            better spent on the image than on prose.
     """
 
     def convert(messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
@@ -239,16 +247,14 @@ def sc_grpo_rows(rows: Dataset, style: str = "table8") -> Dataset:
 
     Args:
         rows: from `load_rows(…, "sc_grpo")`.
-        style: "table8" (the expert instruction before the question), or "question" (the question alone, as PA-SFT asks).
+        style: "table8" (the expert instruction before the question), or "question" (as PA-SFT asks).
     """
 
     def convert(problem: str, shot: int) -> dict[str, Any]:
         text = EXPERT_PROMPT.format(question=problem) if style == "table8" else problem
         return {"prompt": prompt(shot, text)}
 
-    converted = rows.map(
-        convert, input_columns=["problem", "shot"], desc="SC-GRPO prompts", load_from_cache_file=False
-    )
+    converted = rows.map(convert, input_columns=["problem", "shot"], desc="SC-GRPO prompts", load_from_cache_file=False)
     return converted.select_columns(["id", "images", "prompt", *TRUTH_COLUMNS])
 
 

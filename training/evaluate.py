@@ -80,7 +80,8 @@ def score(predictions: Iterable[dict[str, Any]], grid: int = 3) -> dict[str, Any
 
     Returns:
         n, balanced_accuracy and its ci95 half width, accuracy by label, unread answers, share of each pattern kept,
-        location and type on true positives, mean rewards of the paper's scheme with ci95, balanced accuracy by category.
+        location and type on true positives, mean rewards of the paper's scheme with ci95, and balanced accuracy by
+        category.
     """
     paper = scheme("paper")
     rows = []
@@ -98,7 +99,9 @@ def score(predictions: Iterable[dict[str, Any]], grid: int = 3) -> dict[str, Any
         "normal": len(normal),
         "anomalous": len(defects),
         "balanced_accuracy": _balanced(normal, defects),
-        "balanced_accuracy_ci95": sqrt(interval(sum(normal), len(normal)) ** 2 + interval(sum(defects), len(defects)) ** 2)
+        "balanced_accuracy_ci95": sqrt(
+            interval(sum(normal), len(normal)) ** 2 + interval(sum(defects), len(defects)) ** 2
+        )
         / 2,
         "accuracy_normal": _mean(normal),
         "accuracy_anomalous": _mean(defects),

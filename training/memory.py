@@ -2,11 +2,11 @@
 
     python -m training.memory
 
-Memory of one process, mixed precision with AdamW: 2 bytes a weight for bf16 weights, 2 for gradients and 12 for master
-weights and the two moments, the last two only for trained weights; ZeRO-1/2/3 divides optimizer, gradients and weights in
-turn by the number of processes. Activations, with checkpointing: one hidden state a layer and token, the working set of
-one layer, and the logits. Hours: floating-point operations over 40 % of an A100's 312 TFLOP/s; sampling is bound by
-reading the weights once a token.
+Memory of one process, mixed precision with AdamW: 2 bytes a weight for bf16 weights, 2 for gradients and 12 for
+master weights and the two moments, the last two only for trained weights; ZeRO-1/2/3 divides optimizer, gradients and
+weights in turn by the number of processes. Activations, with checkpointing: one hidden state a layer and token, the
+working set of one layer, and the logits. Hours: floating-point operations over 40 % of an A100's 312 TFLOP/s;
+sampling is bound by reading the weights once a token.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def hours(backbone: Backbone, settings: Settings) -> tuple[float, float]:
     training = settings.grpo_processes * settings.machine.nodes
     completions = ROWS["sc_grpo"] * g.epochs * g.generations
     length = backbone.image_tokens + TEXT_TOKENS // 2 + g.max_completion_tokens // 2
-    update = completions * length * (factor + 4.0) * backbone.parameters / (FLOPS * training)  # scored twice: old, reference
+    update = (
+        completions * length * (factor + 4.0) * backbone.parameters / (FLOPS * training)
+    )  # scored twice: old, reference
     steps = completions / (training * g.batch * g.accumulation)
     together = 1 if g.vllm != "off" else g.accumulation
     sampling = steps * together * (g.max_completion_tokens // 2) * 2.0 * backbone.parameters / BANDWIDTH

@@ -24,7 +24,7 @@ from training.data import load_rows, pa_sft_rows
 
 
 def longest(rows: Any, processor: Any, image_tokens: int) -> tuple[int, str]:
-    """Upper bound of tokens of the longest row, and its id: text as tokenized, plus the most that its images can take."""
+    """Upper bound of tokens of the longest row, and its id: its text's tokens plus the most that its images take."""
     texts = [
         "".join(block.get("text") or "" for turn in (*p, *c) for block in turn["content"])
         for p, c in zip(rows["prompt"], rows["completion"], strict=True)
@@ -53,7 +53,9 @@ def train(run: settings.Settings, out: Path) -> None:
     if not lora:
         backbones.freeze(model, run.pa_sft.freeze)
     if run.smoke is None:
-        tokens, row_id = longest(rows.select_columns(["id", "prompt", "completion"]), processor, backbones.load(run.backbone).image_tokens)
+        tokens, row_id = longest(
+            rows.select_columns(["id", "prompt", "completion"]), processor, backbones.load(run.backbone).image_tokens
+        )
         if tokens > run.pa_sft.max_tokens:
             raise ConfigError(
                 f"row {row_id} may take {tokens} tokens, more than pa_sft.max_tokens {run.pa_sft.max_tokens}; "

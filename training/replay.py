@@ -18,7 +18,7 @@ from statistics import fmean, pstdev
 from expertad.errors import ExpertADError
 from expertad.grid import mentions, phrase_to_cells
 from expertad.taxonomy import COARSE_TYPES, FINE_TERMS, normalize
-from training.rewards import Pay, Reading, Scheme, Truth, read, scheme
+from training.rewards import Pay, Reading, Scheme, read, scheme
 from training.rewards.scheme import LOCATIONS, total
 from training.rollouts import Rollout, read_rollouts
 
@@ -198,15 +198,21 @@ def _write(path: Path, everything: dict[str, list[Scored]]) -> None:
             for s in scored:
                 pay = {reward: {"value": p.value, "why": p.why} for reward, p in s.payment.items()}
                 row = {"scheme": name, "group": s.rollout.group, "total": s.total, "rewards": pay}
-                out.write(json.dumps({**row, "completion": s.rollout.completion, "solution": s.rollout.truth.solution}) + "\n")
+                out.write(
+                    json.dumps({**row, "completion": s.rollout.completion, "solution": s.rollout.truth.solution}) + "\n"
+                )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.replay", description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, help="rollout dumps (.parquet) or JSON lines")
-    parser.add_argument("--rewards", action="append", help="scheme, repeatable: paper, release, answer-only, accuracy+location …")
-    parser.add_argument("--location", default="cell", choices=list(LOCATIONS), help="location reward; all but cell go beyond the paper")
+    parser.add_argument(
+        "--rewards", action="append", help="scheme, repeatable: paper, release, answer-only, accuracy+location …"
+    )
+    parser.add_argument(
+        "--location", default="cell", choices=list(LOCATIONS), help="location reward; all but cell go beyond the paper"
+    )
     parser.add_argument("--grid", type=int, default=3, help="n of the data set's n x n grid")
     parser.add_argument("--out", type=Path, help="write every score and reason here as JSON lines")
     args = parser.parse_args(argv)

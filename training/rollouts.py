@@ -74,7 +74,9 @@ def _rollout(path: Path, number: int, row: dict[str, Any], grid: int) -> Rollout
         else:
             truth = Truth.from_row({"coarse_type": None, "cells": (), **row}, grid)
     except KeyError as error:
-        raise UserError(f"{path}, row {number}: no {error}; a row needs completion and solution or truth columns") from None
+        raise UserError(
+            f"{path}, row {number}: no {error}; a row needs completion and solution or truth columns"
+        ) from None
     except DataError as error:
         raise UserError(f"{path}, row {number}: {error}") from None
     group = f"{row['step']}/{row['group']}" if "step" in row and "group" in row else str(row.get("group", ""))

@@ -1,8 +1,8 @@
 """`python -m training.run_all`: PA-SFT, SC-GRPO and their evaluation, from one command that can be repeated.
 
-Looks first (training.checks), then runs each stage as its own processes and skips what an earlier run finished. All that
-a run makes lies in one folder: config.yaml, manifest.json (versions, digests), the stages' folders with checkpoints,
-curves and figures, and README.md, the model's card.
+Looks first (training.checks), then runs each stage as its own processes and skips what an earlier run finished. All
+that a run makes lies in one folder: config.yaml, manifest.json (versions, digests), the stages' folders with
+checkpoints, curves and figures, and README.md, the model's card.
 """
 
 from __future__ import annotations
@@ -230,7 +230,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: flo
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise AbortError(f"the vLLM server ended with exit code {process.returncode}; {_last_error(log)}; see {log}")
+            raise AbortError(
+                f"the vLLM server ended with exit code {process.returncode}; {_last_error(log)}; see {log}"
+            )
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
@@ -254,7 +256,9 @@ def claim(run: Settings, out: Path) -> None:
     now = _flat(asdict(run))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
-            raise UserError(f"{out} holds a run with {key} {before.get(key)!r}, now {now.get(key)!r}; give another --out")
+            raise UserError(
+                f"{out} holds a run with {key} {before.get(key)!r}, now {now.get(key)!r}; give another --out"
+            )
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -272,7 +276,9 @@ def manifest(run: Settings, out: Path) -> None:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = None
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    )
     facts = {
         "python": platform.python_version(),
         "versions": versions,
@@ -296,14 +302,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--freeze", choices=["nothing", "release"], help="what PA-SFT leaves untrained")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report-to", default="none", help="trackers, such as tensorboard or wandb")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, as in sc_grpo.beta=0.02")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, as in sc_grpo.beta=0.02"
+    )
     parser.add_argument("--torchrun", default="", help="further words for torchrun on several nodes")
     parser.add_argument("--dry-run", action="store_true", help="print every command and stop")
     return parser.parse_args(argv)
 
 
 def _absolute(path: str) -> str:
-    """A folder's absolute path, so that a run is the same from everywhere; anything else, such as a hub id, as it is."""
+    """A folder's absolute path, so that a run is the same from everywhere; a hub id as it is."""
     return str(Path(path).resolve()) if Path(path).is_dir() else path
 
 

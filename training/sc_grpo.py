@@ -4,12 +4,12 @@
 
 Where the update of TRL 1.16 is not Algorithm 1's:
 
-* Ratio. Algorithm 1 (line 30) divides by the reference policy; equation 11 samples from the old policy, and so does TRL:
-  the ratio is to the policy that sampled. With one update a generation, as here, it is 1 and the clip has no effect but
-  its gradient is the policy gradient's.
+* Ratio. Algorithm 1 (line 30) divides by the reference policy; equation 11 samples from the old policy, and so does
+  TRL: the ratio is to the policy that sampled. With one update a generation, as here, it is 1 and the clip has no
+  effect but its gradient is the policy gradient's.
 * KL. Algorithm 1 (line 31) writes the mean of log(policy / reference) on the policy's samples. TRL takes the estimator
-  exp(d) - d - 1 with d = log(reference / policy), a token at a time: the same expectation, never negative, less variance.
-  TRL's default weight is 0; here it is the release's 0.04, so a reference model is kept.
+  exp(d) - d - 1 with d = log(reference / policy), a token at a time: the same expectation, never negative, with less
+  variance. TRL's default weight is 0; here it is the release's 0.04, so a reference model is kept.
 * Advantage. Equation 10, with the sample standard deviation (n - 1) plus 1e-4; a group that earns all the same gets 0.
 * Loss. `loss_type="grpo"`: mean over a completion's tokens, then over completions, as equation 11 has it.
 """

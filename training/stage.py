@@ -30,7 +30,11 @@ def prepare(settings: Settings, model: str) -> tuple[Any, Any, Any]:
         loaded,
         processor,
         LoraConfig(
-            r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets, task_type="CAUSAL_LM"
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=lora.targets,
+            task_type="CAUSAL_LM",
         ),
     )
 

@@ -2,9 +2,9 @@
 
     python -m training.tiny --arch llava_onevision --dataset DIR --image-root DIR --out DIR
 
-Nothing is downloaded: tokenizer, image processor, template and weights are made here and saved like a real backbone's, so
-every later step runs the same code. Random weights do not see: `warm_vision` teaches the vision tower and the projector,
-not the language model, to tell what lies where, as a pretrained backbone's do before PA-SFT.
+Nothing is downloaded: tokenizer, image processor, template and weights are made here and saved like a real backbone's,
+so every later step runs the same code. Random weights do not see: `warm_vision` teaches vision tower and projector, not
+the language model, to tell what lies where, as a pretrained backbone's do before PA-SFT.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from training.compat import import_torchvision
 IMAGE_TOKENS = {"qwen2_vl": "<|image_pad|>", "qwen2_5_vl": "<|image_pad|>"}
 _CHATML = ("<|endoftext|>", "<|im_end|>", None)
 _LLAMA = ("<pad>", "</s>", "<s>")
-_PAD_EOS_BOS = {"qwen2_vl": _CHATML, "qwen2_5_vl": _CHATML, "llava_onevision": _CHATML, "llava": _LLAMA, "llava_next": _LLAMA}
+_PAD_EOS_BOS = {
+    "qwen2_vl": _CHATML,
+    "qwen2_5_vl": _CHATML,
+    "llava_onevision": _CHATML,
+    "llava": _LLAMA,
+    "llava_next": _LLAMA,
+}
 _QWEN_MARKS = ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|video_pad|>")
 _MARKS = {"qwen2_vl": _QWEN_MARKS, "qwen2_5_vl": _QWEN_MARKS, "llava_onevision": ("<|im_start|>", "<video>")}
 
@@ -189,9 +195,7 @@ def _qwen(shape: Shape, tokenizer: Any, generation: str) -> tuple[Any, Any]:
         min_pixels=(2 * shape.patch) ** 2,
         max_pixels=shape.image**2,
     )
-    processor = processor_class(
-        image_processor=images, tokenizer=tokenizer, video_processor=tf.Qwen2VLVideoProcessor()
-    )
+    processor = processor_class(image_processor=images, tokenizer=tokenizer, video_processor=tf.Qwen2VLVideoProcessor())
     return model_class(config), processor
 
 
@@ -285,7 +289,7 @@ _BUILDERS = {
 
 
 def _token_labels(row: Any, k: int) -> tuple[list[int], list[int]]:
-    """For k x k vision tokens: 0 or 1 + coarse type of the defect box a token's square meets, and the 3 x 3 cell it is in."""
+    """For k x k vision tokens: 0, or 1 + coarse type of the defect box that a token meets; and its 3 x 3 cell."""
     width, height = row["images"][-1].size
     kinds = [0] * (k * k)
     if row["anomalous"]:
@@ -299,15 +303,24 @@ def _token_labels(row: Any, k: int) -> tuple[list[int], list[int]]:
 
 
 def warm_vision(
-    model: Any, processor: Any, rows: Sequence[Any], steps: int = 200, batch: int = 32, rate: float = 1e-3, seed: int = 0
+    model: Any,
+    processor: Any,
+    rows: Sequence[Any],
+    steps: int = 200,
+    batch: int = 32,
+    rate: float = 1e-3,
+    seed: int = 0,
 ) -> list[dict[str, float]]:
-    """Teaches vision tower and projector, through throw-away linear heads, what each vision token shows and where it is.
+    """Teaches vision tower and projector, through throw-away linear heads, what each vision token shows, and where.
 
     Args:
         model: a tiny model; its language weights are left alone.
         processor: its processor.
         rows: training rows with images, anomalous, coarse_type and boxes; held-out rows must not be among them.
-        steps, batch, rate, seed: of the warm-up.
+        steps: number of updates.
+        batch: images an update.
+        rate: peak learning rate.
+        seed: of the heads and the order.
 
     Returns:
         Every 50 steps: step, loss, recall of defect tokens, accuracy of clean tokens, seconds.
@@ -358,7 +371,9 @@ def warm_vision(
                 {
                     "step": step + 1,
                     "loss": loss.item(),
-                    "defect_recall": (said[defect] == kind_truth[defect]).float().mean().item() if defect.any() else 0.0,
+                    "defect_recall": (said[defect] == kind_truth[defect]).float().mean().item()
+                    if defect.any()
+                    else 0.0,
                     "clean_accuracy": (said[~defect] == 0).float().mean().item(),
                     "seconds": time.perf_counter() - start,
                 }

@@ -4,8 +4,8 @@ Two repairs of TRL 1.16:
 
 * LLaVA-OneVision's processor returns `batch_num_images`, which the trainer's scoring pass does not take (TypeError) and
   the model needs: without it each image of a two-image prompt counts as one of any resolution.
-* vLLM in the trainer's own process (colocate) is given prompts whose image tokens are already repeated, and repeats them
-  again (TRL issue 6294); each run is reduced to one token first. That needs a token between two images, which the
+* vLLM in the trainer's own process (colocate) is given prompts whose image tokens are already repeated, and repeats
+  them again (TRL issue 6294); each run is reduced to one token first. That needs a token between two images, which the
   prompts of this project have.
 """
 

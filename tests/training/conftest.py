@@ -12,10 +12,22 @@ from PIL import Image
 
 from expertad import grid, pattern
 from expertad.parquet import arrow_schema, with_bytes, write_shards
-from expertad.record import ONE_SHOT_PROMPT, PROVENANCE_KEYS, QUESTION, SCHEMA_VERSION, SPLIT_OF, ZERO_SHOT_PROMPT, validate
+from expertad.record import (
+    ONE_SHOT_PROMPT,
+    PROVENANCE_KEYS,
+    QUESTION,
+    SCHEMA_VERSION,
+    SPLIT_OF,
+    ZERO_SHOT_PROMPT,
+    validate,
+)
 
 SIDE = 84
-KINDS = [("hole", "Hole", (10, 10, 10)), ("stain", "Contamination", (30, 140, 50)), ("scratch mark", "Scratch", (250, 250, 245))]
+KINDS = [
+    ("hole", "Hole", (10, 10, 10)),
+    ("stain", "Contamination", (30, 140, 50)),
+    ("scratch mark", "Scratch", (250, 250, 245)),
+]
 
 
 def draw(path: Path, seed: int, anomalous: bool):
@@ -152,7 +164,9 @@ def settings_for(dataset: Path, model: Path, arch: str = "llava_onevision", **ch
         model=str(model),
         dataset=str(dataset),
         machine=Machine(processes=1, zero=0, dtype="float32", gpu=False, workers=0),
-        pa_sft=PaSft(max_steps=1, batch=2, accumulation=1, warmup_steps=0, gradient_checkpointing=False, logging_steps=1),
+        pa_sft=PaSft(
+            max_steps=1, batch=2, accumulation=1, warmup_steps=0, gradient_checkpointing=False, logging_steps=1
+        ),
         sc_grpo=ScGrpo(
             max_steps=1,
             batch=8,

@@ -46,8 +46,8 @@ def test_one_step_of_each_stage_saves_a_model_that_reloads_and_generates_the_sam
     arch, images, dataset, one_shot_dataset, tiny, make_settings, tmp_path
 ):
     from training import pa_sft, sc_grpo
-    from training.evaluate import TransformersEngine, predict
     from training.backbones import load_model, load_processor
+    from training.evaluate import TransformersEngine, predict
 
     run = make_settings(dataset if images == 1 else one_shot_dataset, tiny(arch), arch)
     pa_sft.train(run, tmp_path / "sft")
@@ -86,7 +86,8 @@ def test_the_trainers_log_probabilities_equal_a_plain_forward(
     pictures = [[image.resize(size) for image in rows[i]["images"]] for i, size in enumerate(sizes)]
     questions = ["Any?", "Are there any defects?", "What is it?", "Are there any defects in the test image?"]
     texts = [
-        processor.apply_chat_template(prompt(images - 1, q), add_generation_prompt=True, tokenize=False) for q in questions
+        processor.apply_chat_template(prompt(images - 1, q), add_generation_prompt=True, tokenize=False)
+        for q in questions
     ]
     reply = processor.tokenizer("<think>x</think><answer>No</answer>", add_special_tokens=False, return_tensors="pt")
     reply = reply["input_ids"]
@@ -103,7 +104,9 @@ def test_the_trainers_log_probabilities_equal_a_plain_forward(
         batch["input_ids"] = torch.cat([batch["input_ids"], reply.expand(count, -1)], 1)
         batch["attention_mask"] = torch.cat([batch["attention_mask"], torch.ones_like(reply).expand(count, -1)], 1)
         if "mm_token_type_ids" in batch:
-            batch["mm_token_type_ids"] = torch.cat([batch["mm_token_type_ids"], torch.zeros_like(reply).expand(count, -1)], 1)
+            batch["mm_token_type_ids"] = torch.cat(
+                [batch["mm_token_type_ids"], torch.zeros_like(reply).expand(count, -1)], 1
+            )
         return dict(batch)
 
     with torch.no_grad():

@@ -38,11 +38,15 @@ def test_honest_completions_raise_no_suspicion():
 
 
 def test_a_constant_answer_is_found():
-    assert "one answer for every image" in names([Rollout(clean(f"fine surface number {i}"), t) for i, t in enumerate([*DEFECTS, GOOD])])
+    assert "one answer for every image" in names(
+        [Rollout(clean(f"fine surface number {i}"), t) for i, t in enumerate([*DEFECTS, GOOD])]
+    )
 
 
 def test_a_constant_answer_is_no_hack_when_every_truth_is_the_same():
-    assert "one answer for every image" not in names([Rollout(clean(f"fine surface number {i}"), GOOD) for i in range(5)])
+    assert "one answer for every image" not in names(
+        [Rollout(clean(f"fine surface number {i}"), GOOD) for i in range(5)]
+    )
 
 
 def test_empty_reasoning_is_found():
@@ -75,12 +79,15 @@ def write(path, rows):
 
 
 def test_the_table_shows_every_reward_with_its_reasons(tmp_path, capsys):
-    file = write(tmp_path / "c.jsonl", [
-        {"completion": said("upper left", "dirt"), "solution": DEFECTS[0].solution, "group": "a"},
-        {"completion": said("center", "hole"), "solution": DEFECTS[0].solution, "group": "a"},
-        {"completion": clean(), "solution": GOOD.solution, "group": "b"},
-        {"completion": clean(), "solution": GOOD.solution, "group": "b"},
-    ])
+    file = write(
+        tmp_path / "c.jsonl",
+        [
+            {"completion": said("upper left", "dirt"), "solution": DEFECTS[0].solution, "group": "a"},
+            {"completion": said("center", "hole"), "solution": DEFECTS[0].solution, "group": "a"},
+            {"completion": clean(), "solution": GOOD.solution, "group": "b"},
+            {"completion": clean(), "solution": GOOD.solution, "group": "b"},
+        ],
+    )
     out = tmp_path / "scored.jsonl"
     assert main([file, "--rewards", "paper", "--rewards", "release", "--out", str(out)]) == 0
     text = capsys.readouterr().out
@@ -93,8 +100,18 @@ def test_the_table_shows_every_reward_with_its_reasons(tmp_path, capsys):
 
 
 def test_a_rollout_dump_is_read_with_its_groups(tmp_path):
-    rows = [{"step": 3, "group": 7, "completion": said(), "anomalous": True, "location": "center",
-             "fine_type": "stain", "coarse_type": "Contamination", "cells": [4]}]
+    rows = [
+        {
+            "step": 3,
+            "group": 7,
+            "completion": said(),
+            "anomalous": True,
+            "location": "center",
+            "fine_type": "stain",
+            "coarse_type": "Contamination",
+            "cells": [4],
+        }
+    ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
     [rollout] = read_rollouts(tmp_path / "r.parquet")
     assert (rollout.group, rollout.truth.cells) == ("3/7", (4,))

@@ -38,7 +38,11 @@ HAND = [
     ("<location>top left</location><type>stain</type><answer>Yes</answer>", STAIN, (0, 1, 1, 1)),
     ("Sure. " + said("top left", "stain"), STAIN, (0, 1, 1, 1)),
     (said("top left", "stain", "yes"), STAIN, (1, 1, 1, 1)),
-    ("<think>x</think>\n<location>top left</location>\n<type>stain</type>\n<answer>Yes</answer>\n", STAIN, (1, 1, 1, 1)),
+    (
+        "<think>x</think>\n<location>top left</location>\n<type>stain</type>\n<answer>Yes</answer>\n",
+        STAIN,
+        (1, 1, 1, 1),
+    ),
     ("<answer>Yes</answer>", STAIN, (0, 1, 0, 0)),
     ("Yes", STAIN, (0, 0, 0, 0)),
     ("", STAIN, (0, 0, 0, 0)),
@@ -95,12 +99,30 @@ def test_the_steps_are_those_of_equation_5():
 
 TAGS = ["<think>", "</think>", "<location>", "</location>", "<type>", "</type>", "<answer>", "</answer>"]
 PIECES = st.sampled_from(
-    [*TAGS, "Yes", "No", "yes ", "top left", "center", "stain", "dirt", "hole", "\n", " ", "x", "é", "<", "surface anomaly"]
+    [
+        *TAGS,
+        "Yes",
+        "No",
+        "yes ",
+        "top left",
+        "center",
+        "stain",
+        "dirt",
+        "hole",
+        "\n",
+        " ",
+        "x",
+        "é",
+        "<",
+        "surface anomaly",
+    ]
 )
 COMPLETIONS = st.lists(PIECES, max_size=24).map("".join) | st.builds(
     said, PIECES, PIECES, st.sampled_from(["Yes", "No", "maybe"])
 )
-TRUTHS = st.sampled_from([STAIN, GOOD, Truth(True, "center", "hole", "Hole"), Truth(True, "bottom", "odd mark", "Scratch")])
+TRUTHS = st.sampled_from(
+    [STAIN, GOOD, Truth(True, "center", "hole", "Hole"), Truth(True, "bottom", "odd mark", "Scratch")]
+)
 
 
 @given(COMPLETIONS, TRUTHS)
@@ -150,7 +172,9 @@ def test_a_subset_pays_its_rewards_and_keeps_the_gate(spec):
     assert chosen.total(said("top left", "stain", "No"), STAIN) == 0.0
 
 
-@pytest.mark.parametrize(("spec", "location"), [("papers", "cell"), ("accuracy+loc", "cell"), ("release", "overlap"), ("paper", "iou")])
+@pytest.mark.parametrize(
+    ("spec", "location"), [("papers", "cell"), ("accuracy+loc", "cell"), ("release", "overlap"), ("paper", "iou")]
+)
 def test_an_unknown_scheme_is_refused_by_name(spec, location):
     with pytest.raises(ConfigError, match=r"known|no location"):
         scheme(spec, location)
@@ -186,7 +210,9 @@ def test_a_truth_no_completion_could_match_is_refused():
     with pytest.raises(DataError, match="names no cell"):
         Truth(True, "somewhere", "stain")
     with pytest.raises(DataError, match="another grid"):
-        Truth.from_row({"anomalous": True, "location": "row 2, column 3", "fine_type": "stain", "coarse_type": None, "cells": []})
+        Truth.from_row(
+            {"anomalous": True, "location": "row 2, column 3", "fine_type": "stain", "coarse_type": None, "cells": []}
+        )
     with pytest.raises(DataError, match="no type"):
         Truth(True, "center", " ")
     with pytest.raises(DataError, match="neither|no answer"):

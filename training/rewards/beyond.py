@@ -1,4 +1,4 @@
-"""Location rewards the paper does not have; off unless asked for. Both are gated by a correct answer, like equation 4."""
+"""Location rewards the paper does not have, off unless asked for; gated by a correct answer like equation 4."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def overlap(reading: Reading, truth: Truth) -> Pay:
 
 
 def nearness(reading: Reading, truth: Truth) -> Pay:
-    """1 - d / d_max, in [0, 1]: d between the mean of the cells named and the true cell's center, d_max corner to corner.
+    """1 - d / d_max, in [0, 1]: d from the mean of the cells named to the true cell's center, d_max corner to corner.
 
     A smooth stand-in for equation 4 when hardly any rollout finds the cell.
 

@@ -2,7 +2,7 @@
 
 R = R_con + R_acc + 1[anomalous] * 1[R_acc = 1] * (R_loc + R_type)      (equation 9, with the main text's condition that
 location and type are paid only after a correct answer; so 0 <= R <= 2 for a normal image, 0 <= R <= 4 for an anomalous
-one, and a wrong answer earns at most R_con, which a wrong answer cannot earn either, since its pattern is the other one).
+one. A wrong answer earns nothing at all: its pattern is the other one too).
 
 Worked example. Truth: anomalous, top left, "stain". Completion: `<think>A dark spot.</think><location>upper left
 corner</location><type>dirt</type><answer>Yes</answer>`. R_con = 1, R_acc = 1, R_loc = 1 (both phrases are cell 0),

@@ -7,8 +7,8 @@ Two rewards, unlike the paper's four:
 * accuracy, in [0, 2]: normal: 1 for the answer "no". Anomalous: (type + location) / 2, plus 1 for the answer "yes".
 
 Kept on purpose: a wrong "No" with the right location and type still earns 1.0; a place that names no direction is the
-center; a field is read only when it stands on one line; type steps depend on substring lengths. Left to the caller: for a
-truth that is neither yes nor no the released consistency pays nothing at all, so its list is one short; here it is None.
+center; a field is read only when it stands on one line; type steps depend on substring lengths. Left to the caller: for
+a truth that is neither yes nor no the released consistency leaves its list one short; here it is None.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _truth_answer(solution: str) -> str:
 
 
 def consistency(completion: str, solution: str) -> float | None:
-    """1.0 when the pattern that the solution's answer asks for occurs, else 0.0; None for a solution of neither kind."""
+    """1.0 when the pattern that the solution's answer asks for occurs, else 0.0; None for a truth of neither kind."""
     answer = _truth_answer(solution)
     if answer not in _ORDER:
         return None

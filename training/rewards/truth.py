@@ -1,4 +1,4 @@
-"""The values every reward works on: the truth of one image, one completion read once, and one payment with its reason."""
+"""The values every reward works on: an image's truth, a completion read once, and a payment with its reason."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Truth:
 
     @property
     def answer(self) -> str:
-        """"yes" for an anomalous image, "no" for a normal one."""
+        """The right answer: "yes" for an anomalous image, "no" for a normal one."""
         return "yes" if self.anomalous else "no"
 
     @property
