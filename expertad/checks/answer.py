@@ -33,7 +33,7 @@ _SOUND = (
 _BE = (
     r"(?:is|are|was|appears?(?: to be)?|looks?|seems?(?: to be)?|remains?|can be (?:considered|judged|deemed|"
     r"regarded as|accepted as)|be (?:considered|judged|deemed|regarded as|classified as)|"
-    r"(?:is |are )?(?:considered|judged|deemed|classified as|regarded as|rated))"
+    r"(?:is |are )?(?:\w+ )?(?:considered|judged|deemed|classified|regarded|rated)(?: to be| as)?)"
 )
 _SAYS_NORMAL = re.compile(
     r"\b(?:no|without|zero|(?:not|n't|never|cannot|neither)(?: [\w-]+){0,4}?(?: any| a)?|free (?:of|from)|"
@@ -52,8 +52,8 @@ _SAYS_NORMAL = re.compile(
     rf"\b(?:a |an |as )(?:\w+ )?(?:{_SOUND}|good) (?:product|item|component|part|sample|object|unit|specimen|"
     r"piece|condition)\b|\bdefect-free\b|\bno(?:thing)? (?:\w+ ){0,2}(?:is|appears|looks|seems) (?:wrong|"
     r"amiss|out of (?:place|order)|abnormal|unusual|defective|irregular)\b|\bnothing (?:abnormal|unusual|"
-    r"irregular|wrong|amiss|suspicious|out of place)\b|\b(?:the )?(?:final )?answer (?:is|should be|"
-    r"must be)[: \"']+no\b"
+    r"irregular|wrong|amiss|suspicious|out of place)\b|\bno reason to (?:object|reject|doubt|complain)|"
+    r"\b(?:the )?(?:final )?answer (?:is|should be|must be)[: \"']+no\b"
 )
 # The same of any subject: which one decides whether the product is meant. "can be accepted" needs no more words.
 _SUBJECT_IS_SOUND = re.compile(
@@ -191,17 +191,17 @@ def _judge_anomalous(case: Case, think: Reading, verdicts: list[tuple[Verdict, C
 
 
 def _judge_normal(think: Reading, verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
-    if not verdicts:
+    # A streak or a dark spot may be the design; it counts where nothing else is concluded.
+    decided = [(v, c) for v, c in verdicts if v == "normal" or _strong(c)]
+    if decided and decided[-1][0] == "anomalous":
+        clause = decided[-1][1]
+        yield Finding("answer", "reject", f"concludes with a defect on a normal sample: {quote(clause.text)}")
+    elif not decided:
         # Said of a name that the category does not hold: "the connector is in proper condition".
-        if not any(_SUBJECT_IS_SOUND.search(c.text) or _denies_kinds(c) for c in think.clauses):
-            yield Finding("answer", "person", "never says that a normal sample is free of defects")
-    elif verdicts[-1][0] == "anomalous":
-        clause = verdicts[-1][1]
-        yield Finding(
-            "answer",
-            "reject" if _strong(clause) else "person",
-            f"concludes with a defect on a normal sample: {quote(clause.text)}",
-        )
+        if any(_SUBJECT_IS_SOUND.search(c.text) or _denies_kinds(c) for c in think.clauses):
+            return
+        seen = f": {quote(verdicts[-1][1].text)}" if verdicts else ""
+        yield Finding("answer", "person", f"never says that a normal sample is free of defects{seen}")
 
 
 def check_contradiction(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from expertad import grid
 from expertad.checks.finding import Finding
-from expertad.checks.reading import Reading
+from expertad.checks.reading import FINE, Reading
 from expertad.sample import Case, Draft
 
 _PERCEPTION = re.compile(
@@ -34,8 +34,9 @@ _DECISION = re.compile(
     r"\b(?:therefore|thus|hence|conclu\w+|consequently|accordingly|overall|so|indicat\w+|confirm\w*|"
     r"constitut\w+|classif\w+|represent\w*|qualif\w+|judg\w+|deem\w*|consider\w*|verdict|decision|means|"
     r"meets?|conform\w*|compl(?:y|ies)|(?:un)?accept\w*|makes|reject\w*|defect\w*|anomal\w+|abnormal\w*|"
-    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|impair\w*|passes|adheres?|must|"
-    r"pass|sorted|un(?:usable|suitable|fit)|condition|good|sound|contaminated|damaged|scrap\w*)\b"
+    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|impair\w*|passes|adheres?|"
+    r"satisf\w*|no reason|must|pass|sorted|un(?:usable|suitable|fit)|condition|good|sound|contaminated|"
+    r"damaged|scrap\w*)\b"
 )
 # The decision closes the text: its cue has to stand in the last part.
 _DECISION_PART = 0.5
@@ -46,16 +47,25 @@ def check_layers(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     low = think.low
     if not low.strip():
         return
-    n = case.region.grid if case.region else 3
-    if not _PERCEPTION.search(low) and not grid.mentions(think.text, n):
+    if not _perceives(case, think):
         yield Finding("layers", "person", "no trace of spatial perception: it never says that or where it looked")
-    if not _KNOWLEDGE.search(low):
+    if not _KNOWLEDGE.search(low) and not FINE.search(low):
         yield Finding(
             "layers",
             "person",
             "no trace of knowledge-driven analysis: nothing is held against what the product should be",
         )
-    if not _DECISION.search(low, int(len(low) * (1 - _DECISION_PART))):
+    judged = any(t.stance != "weighed" for c in think.sentences[-1].clauses for t in c.terms if t.strong)
+    if not judged and not _DECISION.search(low, int(len(low) * (1 - _DECISION_PART))):
         yield Finding(
-            "layers", "person", "no trace of a decision: its later half never says what follows from the observation"
+            "layers",
+            "person",
+            "no trace of a decision: its later half never says what follows from the observation",
         )
+
+
+def _perceives(case: Case, think: Reading) -> bool:
+    """True when the text looks or names a place; on a normal sample, also when it goes through several parts."""
+    if _PERCEPTION.search(think.low) or grid.mentions(think.text, case.region.grid if case.region else 3):
+        return True
+    return not case.sample.anomalous and sum(c.fine for c in think.clauses) > 1

@@ -27,9 +27,9 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "highlight",
         rf"\b{COLOR}[- ]highlight|\bhighlight(?:s|ing)? (?:in|with) (?:a )?{ANY_COLOR}|"
-        r"\bhighlight(?:s|ing)? (?:box|mark(?:s|ed)? the|surround\w*|around|on the (?:image|picture)|indicat\w+|"
-        r"show\w* (?:where|the location)|enclos\w+|covers?|drawn|overlay)|\b(?:drawn|digital|annotation|visual|"
-        r"given|provided|added) highlight",
+        r"\bhighlight(?:s|ing)? (?:box|mark(?:s|ed)? the|surround\w*|around|on the (?:image|picture)|"
+        r"indicat\w+|show\w* (?:where|the location)|enclos\w+|covers?|drawn|overlay)|"
+        r"\b(?:drawn|digital|annotation|visual|given|provided|added) highlight",
         _DRAWN,
     ),
     rule(
@@ -68,8 +68,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "box|rectang|square|circle|ellips|oval|contour|polygon|frame|border|overlay",
         r"\b(?:(?:with)?in|inside|by|under|enclosed (?:by|in|within)|surrounded by|of) (?:the|a|this|"
-        rf"that) (?:[\w-]+ )?{COLOR} (?:\w+ )?{SHAPE}\b|\b{COLOR} (?:bounding |dashed |marking )?(?:box|rectangle|"
-        r"polygon|overlay|bounding)\b(?!-)",
+        rf"that) (?:[\w-]+ )?{COLOR} (?:\w+ )?{SHAPE}\b|\b{COLOR} (?:bounding |dashed |marking )?(?:box|"
+        r"rectangle|polygon|overlay|bounding)\b(?!-)",
         _DRAWN,
         unless=ON_PRODUCT + r"|\bbox[- ](?:shaped|like)|\bhousing\b",
     ),
@@ -80,9 +80,9 @@ RULES: tuple[Rule, ...] = (
         r"\b(?:the|a|this|that|each) (?:[\w-]+ )?(?:box|rectangle|square|circle|ellipse|polygon|frame|overlay|"
         r"contour|border) (?:that |which )?(?:is |was )?(?:clearly )?(?:drawn |placed |added |"
         r"superimposed )?(?:(?:marks?|marking|indicat\w+|highlight\w*|points?|pointing|denot\w+|delineat\w+|"
-        r"annotat\w+|delimit\w+|pinpoint\w*|draws|draw|guides?|directs?|focuses|identif\w+|encircles?|captures?|"
-        r"contains the|isolates)\b|(?:around|over|surround\w*|enclos\w*|encompass\w*|on) (?:the |this |"
-        rf"a )?(?:\w+ )?(?:{FOUND}|suspect\w*|affected))",
+        r"annotat\w+|delimit\w+|pinpoint\w*|draws|draw|guides?|directs?|focuses|identif\w+|encircles?|"
+        r"captures?|contains the|isolates)\b|(?:around|over|surround\w*|enclos\w*|encompass\w*|on) (?:the |"
+        rf"this |a )?(?:\w+ )?(?:{FOUND}|suspect\w*|affected))",
         _DRAWN,
         unless=ON_PRODUCT + r"|\b(?:lid|hinge|gift|junction|terminal|battery|gear) ?box",
     ),
@@ -91,7 +91,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "box|rectang|circle|polygon|ellips|oval|arrow|marker",
         r"\b(?:drawn|superimposed|annotated|marked|indicated|highlighted|shown|given|provided) (?:by|with|in|"
-        r"using|inside|within) (?:a|the) (?:[\w-]+ )?(?:box|rectangle|circle|polygon|ellipse|oval|arrow|marker)\b",
+        r"using|inside|within) (?:a|the) (?:[\w-]+ )?(?:box|rectangle|circle|polygon|ellipse|oval|arrow|"
+        r"marker)\b",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
@@ -101,8 +102,8 @@ RULES: tuple[Rule, ...] = (
         "boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|cropped|pinpointed",
         r"\b(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|cropped|"
         rf"pinpointed)[- ](?:in[- ]|off[- ]|out[- ])?(?:[\w-]+ )?(?:{REGION}|{FOUND}|image|view)\b|"
-        rf"\b(?:{REGION}|{FOUND}|one|image) (?:that |which )?(?:is |are |was |were |has been |have been )?(?:boxed|"
-        r"circled|encircled|annotated|delineated|demarcated|flagged|tagged|pinpointed)\b",
+        rf"\b(?:{REGION}|{FOUND}|one|image) (?:that |which )?(?:is |are |was |were |has been |"
+        r"have been )?(?:boxed|circled|encircled|annotated|delineated|demarcated|flagged|tagged|pinpointed)\b",
         _DRAWN,
     ),
     rule(
@@ -110,8 +111,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "marked",
         r"\bmarked (?:[\w-]+ )?(?:areas?|regions?|zones?|spots?|locations?|positions?|places?|sections?|sites?|"
-        rf"points?|{FOUND})\b|\b(?:{REGION}|{FOUND}) (?:that |which )?(?:is |are |was |were |has been |have been |"
-        r"as )?marked (?:in the|on the|for|earlier|above|previously|beforehand|here|with an?|"
+        rf"points?|{FOUND})\b|\b(?:{REGION}|{FOUND}) (?:that |which )?(?:is |are |was |were |has been |"
+        r"have been |as )?marked (?:in the|on the|for|earlier|above|previously|beforehand|here|with an?|"
         r"by (?:the|an?) (?:[\w-]+ )?(?:arrow|box|circle|annotation|line|marker|rectangle|outline))|"
         r"\bmarked (?:earlier|above|previously|beforehand|in the (?:image|picture|photo|query))\b",
         _DRAWN,
@@ -121,8 +122,8 @@ RULES: tuple[Rule, ...] = (
         "highlight",
         "reject",
         "marked|circled|boxed|outlined|delineated|encircled|traced|indicated|denoted|shown|shaded|tinted",
-        r"\b(?:marked|circled|boxed|delineated|encircled|traced|indicated|denoted|shown|shaded|annotated) (?:in|"
-        rf"by|with) (?:a |an |the )?(?:[\w-]+ )?{COLOR}\b(?!-)",
+        r"\b(?:marked|circled|boxed|delineated|encircled|traced|indicated|denoted|shown|shaded|"
+        rf"annotated) (?:in|by|with) (?:a |an |the )?(?:[\w-]+ )?{COLOR}\b(?!-)",
         _DRAWN,
         unless=ON_PRODUCT + r"|\b(?:oxide|stain\w*|rust\w*|dots?|stripes?|rings?|bands?|ink|tape)\b",
     ),
@@ -130,8 +131,8 @@ RULES: tuple[Rule, ...] = (
         "highlight",
         "person",
         "area|region|zone|boundary|marking|shading|tint",
-        rf"\b(?:the|this|that) (?:[\w-]+ )?{COLOR}(?:ish|-colou?red)? (?:areas?|regions?|zones?|boundary|marking|"
-        r"shading|tint)\b",
+        rf"\b(?:the|this|that) (?:[\w-]+ )?{COLOR}(?:ish|-colou?red)? (?:areas?|regions?|zones?|boundary|"
+        r"marking|shading|tint)\b",
         "may be the color of the teacher's marking",
         unless=ON_PRODUCT,
     ),
@@ -140,7 +141,8 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "marking|shading|tint|colo|line|mark",
         rf"\b(?:the )?{COLOR} (?:marking|colou?ring|tint|shading|line|mark)s? (?:(?:that |which )?(?:marks?|"
-        rf"indicat\w+|highlight\w*|denot\w+|points?|surround\w*)|(?:around|over) (?:the |this )?(?:\w+ )?{FOUND})",
+        r"indicat\w+|highlight\w*|denot\w+|points?|surround\w*)|(?:around|over) (?:the |"
+        rf"this )?(?:\w+ )?{FOUND})",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
@@ -149,15 +151,15 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "enclosed|surrounded|bounded|framed|ringed|bordered|traced|wrapped|encircled",
         r"\b(?:enclosed|surrounded|bounded|framed|ringed|bordered|traced|encircled) (?:by|in|with) (?:a |an |"
-        rf"the )?(?:[\w-]+ )?(?:{COLOR}|colou?red|dashed|dotted) (?:line|border|frame|box|outline|rectangle|square|"
-        r"contour|stroke|polygon|dashes)s?\b",
+        rf"the )?(?:[\w-]+ )?(?:{COLOR}|colou?red|dashed|dotted) (?:line|border|frame|box|outline|rectangle|"
+        r"square|contour|stroke|polygon|dashes)s?\b",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
     rule(
         "highlight",
         "reject",
-        "identified|marked|selected|specified|determined",
+        "identified|marked|selected|specified|determined|label",
         r"\b(?:pre-?|already |previously )(?:identified|marked|selected|specified|determined|"
         rf"labell?ed) (?:[\w-]+ )?(?:{REGION}|{FOUND})\b",
         "the student is told no place",
@@ -173,8 +175,8 @@ RULES: tuple[Rule, ...] = (
         "highlight",
         "reject",
         "drawn",
-        rf"\bdrawn (?:in|with) (?:a |an |the )?(?:[\w-]+ )?{ANY_COLOR}\b|\b(?:{REGION}|interest|{SHAPE}),? (?:is |"
-        r"was |that is )?drawn\b",
+        rf"\bdrawn (?:in|with) (?:a |an |the )?(?:[\w-]+ )?{ANY_COLOR}\b|"
+        rf"\b(?:{REGION}|interest|{SHAPE}),? (?:is |was |that is )?drawn\b",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
@@ -183,8 +185,28 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "contour|border|frame|circle|square|oval|ellipse|line",
         rf"\b{COLOR} (?:contour|border|frame|circle|square|oval|ellipse|line) (?:that |which )?(?:encloses?|"
-        r"surrounds?|marks?|encircles?|encompasses|frames?|indicates?|highlights?|delimits?|points?|shows? where|"
-        r"draws)\b",
+        r"surrounds?|marks?|encircles?|encompasses|frames?|indicates?|highlights?|delimits?|points?|"
+        r"shows? where|draws)\b",
+        _DRAWN,
+        unless=ON_PRODUCT,
+    ),
+    rule(
+        "highlight",
+        "reject",
+        "framed|enclosed|shown|drawn|traced|surrounded|bordered|ringed|lined|coded",
+        rf"\b{REGION} (?:that |which )?(?:is |was )?(?:framed|enclosed|shown|drawn|traced|surrounded|bordered|"
+        rf"ringed|lined) (?:in|by|with) (?:a |an |the )?(?:[\w-]+ )?{COLOR}\b|\bcolou?r-?coded (?:{REGION}|"
+        rf"{SHAPE}|{FOUND})\b",
+        _DRAWN,
+        unless=ON_PRODUCT,
+    ),
+    rule(
+        "highlight",
+        "reject",
+        "traced|drawn|sketched|added|placed|superimposed",
+        r"\b(?:traced|drawn|sketched|added|placed|superimposed) (?:around|over|onto|on top of) (?:the |this |"
+        rf"that )?(?:\w+ )?{FOUND}\b|\b{COLOR} (?:line|shape|marker|stroke|{SHAPE}) (?:has been|is|was|"
+        r"have been) (?:traced|drawn|sketched|added|placed|superimposed|put)\b",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
@@ -192,8 +214,9 @@ RULES: tuple[Rule, ...] = (
     rule(
         "highlight",
         "reject",
-        "overlay|overlaid|crosshair|heat|callout",
-        r"\b(?:crosshairs?|heat ?maps?|callouts?|saliency|attention map)\b|\boverla(?:y|ys|id)\b",
+        "overlay|overlaid|crosshair|heat|callout|saliency| map",
+        r"\b(?:crosshairs?|heat ?maps?|callouts?|saliency|(?:anomaly|saliency|attention|activation|difference|"
+        r"probability|score|error|defect|density) maps?)\b|\boverla(?:y|ys|id)\b",
         _DRAWN,
         unless=r"\b(?:film|foil|plastic|protective|sticker|polycarbonate|keypad|graphic|tape|fabric|"
         r"weld)\b(?! (?:is|has|shows))",
@@ -221,10 +244,11 @@ RULES: tuple[Rule, ...] = (
         "mask",
         "reject",
         "mask",
-        r"\b(?:segmentation|binary|anomaly|defect|pixel(?:-level|-wise)?|ground[- ]truth|provided|given|supplied|"
-        r"annotated|corresponding|associated|accompanying|label) masks?\b|\bmasked (?:areas?|regions?|zones?|"
-        r"sections?|parts?|locations?|portions?)\b|\bmasks? (?:image|data|annotation|overlay|region|area|shows?|"
-        r"indicat\w+|marks?|confirms?|highlights?|reveals?|covers?|locat\w+|delineat\w+|points?|provided|given)\b",
+        r"\b(?:segmentation|binary|anomaly|defect|pixel(?:-level|-wise)?|ground[- ]truth|provided|given|"
+        r"supplied|annotated|corresponding|associated|accompanying|label) masks?\b|\bmasked (?:areas?|regions?|"
+        r"zones?|sections?|parts?|locations?|portions?)\b|\bmasks? (?:image|data|annotation|overlay|region|"
+        r"area|shows?|indicat\w+|marks?|confirms?|highlights?|reveals?|covers?|locat\w+|delineat\w+|points?|"
+        r"provided|given)\b",
         _MASK,
         unless=r"\b(?:solder|resist|masking|paint\w*|face|dust|gas|breathing|respirat\w+|tape|stencil|shadow)\b|"
         r"\bsoldermask\b",
@@ -241,16 +265,17 @@ RULES: tuple[Rule, ...] = (
         "mask",
         "reject",
         "segmentation|pixel|coordinate",
-        r"\bsegmentation\b|\bpixel[- ](?:level|wise|coordinates?|positions?|values?)\b|\b(?:given|provided|image|"
-        r"box|pixel|specified) coordinates?\b|\bcoordinates? (?:of|at|provided|given|is|are|x|\()",
+        r"\bsegmentation\b|\bpixel[- ](?:level|wise|coordinates?|positions?|values?)\b|"
+        r"\b(?:given|provided|image|box|pixel|specified) coordinates?\b|\bcoordinates? (?:of|at|provided|given|"
+        r"is|are|x|\()",
         _MASK,
     ),
     rule(
         "mask",
         "reject",
         "[|(",
-        r"[\[(]\s*(?:x\s*=\s*)?\d{1,4}(?:\.\d+)?\s*,\s*(?:y\s*=\s*)?\d{1,4}(?:\.\d+)?(?:\s*,\s*(?:[wh]\s*=\s*)?\d{"
-        r"1,4}(?:\.\d+)?){0,2}\s*[\])]",
+        r"[\[(]\s*(?:x\s*=\s*)?\d{1,4}(?:\.\d+)?\s*,\s*(?:y\s*=\s*)?\d{1,4}(?:\.\d+)?(?:\s*,\s*(?:[wh]\s*=\s*)?"
+        r"\d{1,4}(?:\.\d+)?){0,2}\s*[\])]",
         "coordinates come from the mask, not from looking",
     ),
 )

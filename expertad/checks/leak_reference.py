@@ -7,16 +7,17 @@ from expertad.checks.leak_rule import Rule, rule
 _SECOND = "a zero-shot student sees one image only"
 _SOUND = (
     r"(?:normal|reference|template|golden|good|defect-free|baseline|comparison|control|non-?defective|"
-    r"anomaly-free|known-good|flawless|perfect|ideal|undamaged|standard|exemplar|flaw-free|fault-free)"
+    r"anomaly-free|known-good|flawless|perfect|ideal|undamaged|standard|exemplar|flaw-free|fault-free|"
+    r"pristine|clean|intact|unblemished|ok|faultless|non-anomalous)"
 )
 _PIECE = (
     r"(?:sample|specimen|example|template|part|product|item|unit|piece|component|object|one|version|model|"
     r"image|photo|photograph|picture|view|reference|counterpart)"
 )
 _GEOMETRIC = (
-    r"(?:plane|surface|lines?|marks?|designators?|edges?|points?|holes?|datum|datums|voltages?|frame|levels?|"
-    r"axis|dimensions?|features?|pins?|numbers?|values?|tabs?|diameter|grid|notch|face|text|letters?|symbols?|"
-    r"id|temperature|clock|signal)"
+    r"(?:plane|surface|lines?|marks?|designators?|edges?|points?|holes?|datum|datums|voltages?|frame|"
+    r"levels?|axis|dimensions?|features?|pins?|numbers?|values?|tabs?|diameter|grid|notch|face|text|"
+    r"letters?|symbols?|id|temperature|clock|signal)"
 )
 
 RULES: tuple[Rule, ...] = (
@@ -79,9 +80,9 @@ RULES: tuple[Rule, ...] = (
         "reference",
         "reject",
         "normal|good|defect-free|golden|template|non|known|anomaly-free|flaw|baseline|control|perfect",
-        r"\b(?:the|this|its|our|provided|given|that|your) (?:provided |given |corresponding |matching )?(?:normal|"
-        r"good|defect-free|non-?defective|golden|flawless|anomaly-free|template|known-good|undamaged|baseline|"
-        rf"perfect) (?:[a-z]+ )?{_PIECE}s?\b(?! of)",
+        r"\b(?:the|this|its|our|provided|given|that|your) (?:provided |given |corresponding |"
+        r"matching )?(?:normal|good|defect-free|non-?defective|golden|flawless|anomaly-free|template|"
+        rf"known-good|undamaged|baseline|perfect) (?:[a-z]+ )?{_PIECE}s?\b(?! of)",
         _SECOND,
         zero_shot=True,
     ),
@@ -99,21 +100,33 @@ RULES: tuple[Rule, ...] = (
         "person",
         "standard|sample|specimen|golden|original",
         r"\b(?:a|an|any) (?:normal|good|reference) (?:sample|specimen|example)\b|\bgold(?:en)? standard\b|"
-        r"\bthe standard (?:sample|specimen|example|part|version|model|unit|one|product|component|piece|item)\b|"
-        r"\b(?:to|with|from|unlike) the original\b(?! (?:material|shape|position|contour|surface|geometry|design|"
-        r"form|color|coating|equipment))|\bunchanged (?:from|compared)\b|\bthe other (?:sample|specimen|one)\b",
+        r"\bthe standard (?:sample|specimen|example|part|version|model|unit|one|product|component|piece|"
+        r"item)\b|\b(?:to|with|from|unlike) the original\b(?! (?:material|shape|position|contour|surface|"
+        r"geometry|design|form|color|coating|equipment))|\bunchanged (?:from|compared)\b|"
+        r"\bthe other (?:sample|specimen|one)\b",
         "may be the reference image",
         zero_shot=True,
     ),
     rule(
         "reference",
         "reject",
+        "image|photo|picture",
+        r"\b(?:left|right|upper|lower|top|bottom)(?:-hand|most)? (?:image|picture|photo|"
+        r"photograph)\b(?! (?:half|edge|side|border|area|region|corner|part|margin|quarter|third|section|"
+        r"boundary|plane))",
+        _SECOND,
+        zero_shot=True,
+    ),
+    rule(
+        "reference",
+        "reject",
         "image|photo|picture|side|sample",
-        r"\b(?:both|two|these|those|between(?: the)?|the(?: \w+)? (?:pair of|two)|provided|given|supplied|across|"
-        r"all|comparing(?: the)?|pair of) (?:provided |given |product |input |of the )?(?:images|photos|"
+        r"\b(?:both|two|these|those|between(?: the)?|the(?: \w+)? (?:pair of|two)|provided|given|supplied|"
+        r"across|all|comparing(?: the)?|pair of) (?:provided |given |product |input |of the )?(?:images|photos|"
         r"photographs|pictures)\b|\bthe images\b|\b(?:first|second|other|another|left-hand|right-hand|previous|"
-        r"former|latter|companion|paired|initial|1st|2nd) (?:images?|photos?|photographs?|pictures?|samples?)\b|"
-        r"\bimage (?:1|2|a|b|one|two|#\d)\b|\bside[- ]by[- ]side (?:comparison|view|image|inspection)\b",
+        r"former|latter|companion|paired|initial|1st|2nd) (?:images?|photos?|photographs?|pictures?|"
+        r"samples?)\b|\bimage (?:1|2|a|b|one|two|#\d)\b|\bside[- ]by[- ]side (?:comparison|view|image|"
+        r"inspection)\b",
         _SECOND,
         unless=r"\bmirror images\b",
         zero_shot=True,

@@ -24,11 +24,10 @@ RULES: tuple[Rule, ...] = (
         "label",
         "reject",
         "label",
-        r"\b(?:class|category|anomaly|defect|type|image|sample|true|truth|known|given|provided|dataset|annotated|"
-        r"correct|existing|assigned|supplied|source) label(?:s|ed|ing)?\b|\blabell?ed (?:as |with |under |by |"
-        r"to be )?(?:an? |the )?['\"(]?(?:anomal|defect|normal\b|abnormal|faulty|good\b|ok\b|ng\b|non-?defect|"
-        + _KINDS
-        + r")",
+        r"\b(?:class|category|anomaly|defect|type|image|sample|true|truth|known|given|provided|dataset|"
+        r"annotated|correct|existing|assigned|supplied|source) label(?:s|ed|ing)?\b|\blabell?ed (?:as |with |"
+        r"under |by |to be )?(?:an? |the )?['\"(]?(?:anomal|defect|normal\b|abnormal|faulty|good\b|ok\b|ng\b|"
+        r"non-?defect|" + _KINDS + r")",
         _TOLD,
     ),
     rule(
@@ -37,8 +36,8 @@ RULES: tuple[Rule, ...] = (
         "label",
         r"\b(?:according to|per|as per|based on|match(?:es|ing)?|consistent with|in line with|aligns? with|"
         r"agrees? with|confirm(?:s|ed|ing)? (?:by )?|from|given) (?:the |its |this |our )?label(?:s|ing)?\b|"
-        r"\blabels? (?:says?|states?|indicat\w+|confirms?|specif\w+|identif\w+|suggests?|provided|given|reads?|is|"
-        rf"of) (?:[\w'\"-]+ ){{0,5}}?['\"(]?(?:anomal|defect|normal\b|abnormal|{_KINDS})",
+        r"\blabels? (?:says?|states?|indicat\w+|confirms?|specif\w+|identif\w+|suggests?|provided|given|reads?|"
+        rf"is|of) (?:[\w'\"-]+ ){{0,5}}?['\"(]?(?:anomal|defect|normal\b|abnormal|{_KINDS})",
         _TOLD,
         unless=r"\b(?:printed|sticker|adhesive|peel\w*|warning|bottle|paper|barcode|torn|wrinkl\w*|ink|creased)\b",
     ),
@@ -97,9 +96,10 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "information|info|data|detail|description",
-        r"\b(?:location|label|type|class|mask|defect|anomaly|annotation|position|category) (?:information|info|"
-        r"data|details)\b|\b(?:task|problem|sample|image|defect|anomaly|case|input|text|query) descriptions?\b",
+        "information|info|data|detail|description| name",
+        r"\b(?:class|category|label|type) names?\b|\b(?:location|label|type|class|mask|defect|anomaly|"
+        r"annotation|position|category) (?:information|info|data|details)\b|\b(?:task|problem|sample|image|"
+        r"defect|anomaly|case|input|text|query) descriptions?\b",
         _TOLD,
     ),
     rule(
@@ -150,11 +150,13 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "person",
-        "expected|specified|designated|target|interest|roi",
+        "expected|specified|designated|suspected|target|indicated|interest|roi|it is|it was|it has",
         r"\b(?:at|in|on|to|within|for|regarding|about) (?:the |these |those )?(?:expected|specified|designated|"
-        r"suspected|targeted?|indicated) (?:areas?|regions?|zones?|locations?|positions?|sites?|spots?|points?)\b|"
-        r"\bregions? of interest\b|\broi\b",
-        "may be the place the teacher was told",
+        r"suspected|targeted?|indicated) (?:areas?|regions?|zones?|locations?|positions?|sites?|spots?|"
+        r"points?)\b|\bregions? of interest\b|\broi\b|\bit (?:is|was|has been) (?:also |already |"
+        r"explicitly )?(?:indicated|specified|stated|mentioned|reported|known|said|given) that\b",
+        "may be what the teacher was told",
+        unless=r"\b(?:pins?|components?|parts|leads?|screws?|contacts?|mounted|inserted|soldered|assembled)\b",
     ),
     rule(
         "given information",
@@ -162,10 +164,10 @@ RULES: tuple[Rule, ...] = (
         "provided|given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|marked",
         r"\b(?:information|details|descriptions?|context|hints?|guidance|criteria|locations?|labels?|type|"
         r"categor(?:y|ies)|cues|instructions?|requirements?|conditions|definitions?) (?:that (?:was|were|is|"
-        r"has been|have been) |which (?:was|were|is) |as |has been |have been |was |were |already )?(?:provided|"
-        r"given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|marked|defined|"
-        r"set out) (?:by|in the (?:prompt|question|task|text|description|instruction)|above|earlier|previously|"
-        r"before|beforehand|to (?:me|us)|for (?:me|us|this)|regarding|here|about)\b",
+        r"has been|have been) |which (?:was|were|is) |as |has been |have been |was |were |"
+        r"already )?(?:provided|given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|"
+        r"marked|defined|set out) (?:by|in the (?:prompt|question|task|text|description|instruction)|above|"
+        r"earlier|previously|before|beforehand|to (?:me|us)|for (?:me|us|this)|regarding|here|about)\b",
         _TOLD,
         unless=r"\b(?:manufacturer|drawing|data ?sheet|iso|customer)\b",
     ),
@@ -176,12 +178,12 @@ RULES: tuple[Rule, ...] = (
         "as label|as highlighted|as pointed|as requested|as directed|as suggested|as stated|as described|"
         "as mentioned|as noted|as shown|as outlined|as identified|as required",
         r"\bas (?:instructed|told|annotated|marked|labell?ed|pointed out|requested|directed|informed|advised|"
-        r"prompted)\b|\bas (?:given|provided|supplied)\b(?! that)|\bas (?:indicated|specified|suggested|outlined|"
-        r"identified|stated|described|mentioned|noted|shown|required) (?:in|by|on|within|from|under) (?:the |"
-        r"this |that |your |our |an? )?(?:\w+ )?(?:descriptions?|prompts?|instructions?|labels?|captions?|text|"
-        r"user|mask|box|arrows?|outline|reference|information|questions?|tasks?|markers?|marking|notes?|input|"
-        r"guidance|guidelines?|data|highlight\w*|circle|rectangle|contour|annotation|coordinates|hint)\b|"
-        r"\bas indicated(?: in the (?:\w+ )?(?:image|photo|picture))?(?=\s*(?:[,.;:)]|$))|"
+        r"prompted)\b|\bas (?:given|provided|supplied)\b(?! that)|\bas (?:indicated|specified|suggested|"
+        r"outlined|identified|stated|described|mentioned|noted|shown|required) (?:in|by|on|within|from|"
+        r"under) (?:the |this |that |your |our |an? )?(?:\w+ )?(?:descriptions?|prompts?|instructions?|labels?|"
+        r"captions?|text|user|mask|box|arrows?|outline|reference|information|questions?|tasks?|markers?|"
+        r"marking|notes?|input|guidance|guidelines?|data|highlight\w*|circle|rectangle|contour|annotation|"
+        r"coordinates|hint)\b|\bas indicated(?: in the (?:\w+ )?(?:image|photo|picture))?(?=\s*(?:[,.;:)]|$))|"
         r"\bas specified(?=\s*(?:[,.;:)]|$))|\bas (?:outlined|specified) (?:above|earlier|previously|before|"
         r"beforehand)\b",
         _TOLD,
@@ -202,7 +204,7 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "told|instructed|informed|asked|given|provided|prompted|advised|notified|guided|directed",
         r"\b(?:i|we|i've|we've|i'm|we're) (?:have |had |was |were |am |are |been |just |also |already |"
-        r"explicitly |specifically ){0,3}(?:told|instructed|informed|asked|given|provided with|prompted|advised|"
+        r"explicitly |specifically ){0,3}(?:told|instructed|informed|asked|given|provided|prompted|advised|"
         r"notified|guided|directed|shown)\b|\b(?:been|were|was) (?:told|instructed|informed|prompted|notified|"
         r"pointed out)\b|\bpointed out (?:to (?:me|us)|in the|by the)\b",
         _TOLD,
@@ -229,9 +231,9 @@ RULES: tuple[Rule, ...] = (
         "given information",
         "reject",
         "you",
-        r"\byou(?:'ve| have)? (?:\w+ )?(?:provid\w+|upload\w+|shar\w+|gave|describ\w+|mention\w*|specif\w+|ask\w*|"
-        r"said|indicated|want\w*)\b|\byour (?:\w+ )?(?:description|image|question|request|input|instructions?|"
-        r"query|photo)\b",
+        r"\byou(?:'ve| have)? (?:\w+ )?(?:provid\w+|upload\w+|shar\w+|gave|describ\w+|mention\w*|specif\w+|"
+        r"ask\w*|said|indicated|want\w*)\b|\byour (?:\w+ )?(?:description|image|question|request|input|"
+        r"instructions?|query|photo)\b",
         _TOLD,
     ),
     rule(
@@ -248,11 +250,11 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "description|instruction|caption|guidance|hint",
         r"\b(?:according to|per|as per|follow(?:s|ing)?|based (?:\w+ )?(?:up)?on|from|given|in|consistent with|"
-        r"in line with|match(?:es|ing)?|aligns? with|reflected in|stated in|under) (?:the |this |your |its |our |"
-        r"that |these |all )(?:[\w-]+ ){0,2}?(?:descriptions?|captions?|instructions?|hints?|guidance)\b|"
+        r"in line with|match(?:es|ing)?|aligns? with|reflected in|stated in|under) (?:the |this |your |its |"
+        r"our |that |these |all )(?:[\w-]+ ){0,2}?(?:descriptions?|captions?|instructions?|hints?|guidance)\b|"
         r"\bthe (?:[\w-]+ )?descriptions? (?:states?|says?|mentions?|indicates?|notes?|describes?|specif\w+|"
-        r"provided|given|above|of the (?:image|defect|anomaly|query|photo)|confirms?|suggests?|reports?|also)\b|"
-        r"\b(?:the|a given|provided) hints?\b(?! of)",
+        r"provided|given|above|of the (?:image|defect|anomaly|query|photo)|confirms?|suggests?|reports?|"
+        r"also)\b|\b(?:the|a given|provided) hints?\b(?! of)",
         _TOLD,
         unless=r"\b(?:manufacturer\w*|assembly instructions?|user manual|work instructions?|product descriptions?|"
         r"guidance (?:rails?|slots?|grooves?|channels?))\b",
@@ -261,13 +263,13 @@ RULES: tuple[Rule, ...] = (
         "given information",
         "reject",
         "criteri|definition|standards|requirement|categor|predefined|pre-defined",
-        r"\bdefined criteria\b|\bcriteri(?:a|on) (?:for|to|of) (?:identify\w*|classify\w*|recogni[sz]\w+|label\w*|"
-        r"categori[sz]\w+|a|an|the|defining) ?(?:an? |the )?['\"]|\bcriteri(?:a|on) for (?:identifying|labell?ing|"
-        r"categori[sz]ing)\b|\b(?:criteria|requirements?|definitions?|standards?|categories) (?:\w+ )?(?:outlined|"
-        r"given|mentioned|stated|listed|described|specified|provided|defined) (?:earlier|above|previously|before|"
-        r"beforehand|for (?:this task|us|me))\b|\bcriteria (?:\w+ ){0,3}regarding ['\"]|"
-        r"\bpre-?defined (?:\w+ )?(?:categor\w+|types?|criteria|class\w*|labels?|defects?|locations?|regions?|"
-        r"areas?)\b",
+        r"\bdefined criteria\b|\bcriteri(?:a|on) (?:for|to|of) (?:identify\w*|classify\w*|recogni[sz]\w+|"
+        r"label\w*|categori[sz]\w+|a|an|the|defining) ?(?:an? |the )?['\"]|"
+        r"\bcriteri(?:a|on) for (?:identifying|labell?ing|categori[sz]ing)\b|\b(?:criteria|requirements?|"
+        r"definitions?|standards?|categories) (?:\w+ )?(?:outlined|given|mentioned|stated|listed|described|"
+        r"specified|provided|defined) (?:earlier|above|previously|before|beforehand|for (?:this task|us|me))\b|"
+        r"\bcriteria (?:\w+ ){0,3}regarding ['\"]|\bpre-?defined (?:\w+ )?(?:categor\w+|types?|criteria|"
+        r"class\w*|labels?|defects?|locations?|regions?|areas?)\b",
         "these criteria were the teacher's",
     ),
     rule(

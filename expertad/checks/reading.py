@@ -135,8 +135,8 @@ _DISMISSED = re.compile(
     r"all|well|clearly|actually|purely|therefore|thus) )*(?:(?:(?:a|an|the|due to|caused by|because of|"
     r"part of|the result of) (?:[\w-]+ )?(?:reflections?|glare|shadows?|lighting|illumination|"
     r"design(?: features?)?|specular highlights?|seams?|parting lines?|moldings?|mouldings?|print(?:ing)?|"
-    r"engravings?)|intended|intentional|by design|designed|normal|harmless|within (?:[\w-]+ )*tolerances?|"
-    r"typical of)\b)"
+    r"engravings?)|intended|intentional|by design|designed|normal|natural|harmless|"
+    r"within (?:[\w-]+ )*tolerances?|typical of)\b)"
 )
 _CHECKING_FOR = (
     r"(?:check|look|search|inspect|examin|scan|screen|assess|evaluat|test|monitor|watch|survey|"
