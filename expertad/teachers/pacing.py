@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -21,6 +22,13 @@ Sleep = Callable[[float], Awaitable[None]]
 _DEPTH_S = 1.0
 _HEADROOM = 0.985
 """Share of the set limit that is used: clocks differ, and one 429 costs more than this."""
+
+
+_INSTANT_S = 1e-6
+"""Shorter waits are rounding, which no sleep would ever end."""
+
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class SharedLimits(Protocol):
@@ -101,7 +109,7 @@ class Pacer:
                         self._requests.wait(1, now) if self._requests else 0.0,
                         self._tokens.wait(tokens, now) if self._tokens else 0.0,
                     )
-                if wait <= 0:
+                if wait <= _INSTANT_S:
                     break
                 await self._sleep(wait)
             if self._shared is not None:
@@ -174,10 +182,7 @@ def retry_after_seconds(value: str | None, now: datetime | None = None) -> float
     if value is None:
         return None
     text = value.strip()
-    try:
-        return max(0.0, float(text)) if text.replace(".", "", 1).isascii() and text[:1].isdigit() else _until(text, now)
-    except ValueError:
-        return None
+    return float(text) if _SECONDS.fullmatch(text) else _until(text, now)
 
 
 def _until(text: str, now: datetime | None) -> float | None:

@@ -17,61 +17,23 @@ import pytest
 
 from expertad.errors import TeacherAbort
 from expertad.teachers.asking import Asker, Described, Limits, Quarantined, each
-from expertad.teachers.base import Backend
 from expertad.teachers.calls import MemoryCallLog
-from expertad.teachers.dashscope_native import DashScopeBackend
-from expertad.teachers.encode import ImageEncoder
-from expertad.teachers.money import Price
-from expertad.teachers.openai_compatible import OpenAICompatibleBackend
 from expertad.teachers.pacing import Pacer
-from expertad.teachers.secret import Secret
+from tests.teachers.helpers import BACKENDS, KEY, Clock, make_asker, make_backend
 from tests.teachers.loopback import MODEL, Answer, Hit, Loopback, Play, completion, error, good, model_reply
 
-KEY = "sk-loopback-0123456789abcdef"
-BACKENDS = ("openai", "dashscope")
 
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def read(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
-def make_backend(name: str, server: Loopback, key: str = KEY) -> Backend:
-    kind = DashScopeBackend if name == "dashscope" else OpenAICompatibleBackend
-    return kind(MODEL, server.url(name), Secret(key), {"temperature": 0.5, "response_format": {"type": "json_object"}})
-
-
-def make_asker(name: str, server: Loopback, log: MemoryCallLog, **options: Any) -> tuple[Asker, Clock]:
+def throttled_asker(name: str, server: Loopback, log: MemoryCallLog, **options: Any) -> tuple[Asker, Clock]:
     clock = Clock()
-    limits = options.pop("limits", Limits(deadline_s=5.0))
+    options.setdefault("limits", Limits(deadline_s=5.0))
     pacer = Pacer(6000, clock=clock.read, sleep=clock.sleep, chance=lambda: 0.5)
-    asker = Asker(
-        make_backend(name, server),
-        log,
-        encoder=ImageEncoder(threads=1),
-        pacer=pacer,
-        price=Price(1.6, 4.0, "CNY"),
-        limits=limits,
-        sleep=clock.sleep,
-        chance=lambda: 0.5,
-        **options,
-    )
-    return asker, clock
+    return make_asker(server, log, name, pacer=pacer, sleep=clock.sleep, chance=lambda: 0.5, **options), clock
 
 
 def ask_one(name: str, play: Play, case: Any, **options: Any) -> tuple[Any, MemoryCallLog, Loopback, Clock]:
     log = MemoryCallLog()
     with Loopback(play) as server:
-        asker, clock = make_asker(name, server, log, **options)
+        asker, clock = throttled_asker(name, server, log, **options)
 
         async def run() -> Any:
             try:
@@ -315,7 +277,7 @@ def test_nothing_is_sent_before_retry_after(form: str, backend: str, make_case: 
 def test_429_without_header_pauses_everybody(backend: str, make_case: Any) -> None:
     log = MemoryCallLog()
     with Loopback(lambda hit: error(hit, 429, "limit", "slow") if 5 <= hit.number <= 6 else good(hit)) as server:
-        asker, clock = make_asker(backend, server, log)
+        asker, clock = throttled_asker(backend, server, log)
 
         async def run() -> list[Any]:
             cases = [make_case(number) for number in range(12)]
@@ -347,7 +309,7 @@ ABORTS = [
 def test_abort_costs_one_request_however_many_samples_wait(play: Play, says: str, backend: str, make_case: Any) -> None:
     log = MemoryCallLog()
     with Loopback(play, latency_s=0.02) as server:
-        asker, clock = make_asker(backend, server, log)
+        asker, clock = throttled_asker(backend, server, log)
 
         async def run() -> list[Any]:
             cases = [make_case(number) for number in range(20)]
@@ -380,7 +342,7 @@ def test_later_abort_keeps_what_is_under_way_and_starts_nothing(backend: str, ma
         return error(hit, 401, "InvalidApiKey", "key was revoked") if hit.number == 5 else good(hit)
 
     with Loopback(play, latency_s=0.1) as server:
-        asker, _ = make_asker(backend, server, log)
+        asker, _ = throttled_asker(backend, server, log)
 
         async def run() -> None:
             cases = [make_case(number) for number in range(30)]
@@ -418,7 +380,7 @@ def test_what_every_sample_fails_of_ends_the_run(
 ) -> None:
     log = MemoryCallLog()
     with Loopback(play) as server:
-        asker, _ = make_asker(backend, server, log)
+        asker, _ = throttled_asker(backend, server, log)
 
         async def run() -> None:
             try:
@@ -441,7 +403,7 @@ def test_contradictions_are_counted_and_too_many_end_the_run(backend: str, make_
 
     log = MemoryCallLog()
     with Loopback(play) as server:
-        asker, _ = make_asker(backend, server, log)
+        asker, _ = throttled_asker(backend, server, log)
 
         async def run() -> None:
             try:
@@ -460,7 +422,7 @@ def test_contradictions_are_counted_and_too_many_end_the_run(backend: str, make_
 def test_repeated_request_id_is_noted_and_rows_stay_apart(backend: str, make_case: Any) -> None:
     log = MemoryCallLog()
     with Loopback(lambda hit: completion(hit, json.dumps(model_reply(hit)), request_id="same")) as server:
-        asker, _ = make_asker(backend, server, log)
+        asker, _ = throttled_asker(backend, server, log)
 
         async def run() -> list[Any]:
             found = [await asker.describe(make_case(number)) for number in range(3)]
