@@ -1,14 +1,14 @@
 """`expertad draw`: a sample data set made of drawn parts, in the exact layout of Real-IAD.
 
     <root>/realiad_1024/<category>/OK/S0001/<category>_0001_OK_C1_<stamp>.jpg
-    <root>/realiad_1024/<category>/NG/<CODE>/S0001/<category>__0001_NG_<CODE>_C1_<stamp>.jpg   (+ .png, the mask)
+    <root>/realiad_1024/<category>/NG/<CODE>/S0001/<category>__0001_NG_<CODE>_C1_<stamp>.jpg    (+ .png, the mask)
     <root>/realiad_jsons/<category>.json
-    <root>/drawn.json                                                the arguments it was drawn with
+    <root>/drawn.json                    the arguments it was drawn with
 
 Every byte follows from the arguments; the stamps in file names are drawn from the seed too. A view in which a part's
-defect cannot be seen lies under NG with class "OK" and no mask, as in Real-IAD. An interrupted drawing goes on where it
-stopped when it is started again: files and JSON appear by renaming, a mask before its photograph, the JSON of a category
-last.
+defect cannot be seen lies under NG with class "OK" and no mask, as in Real-IAD. An interrupted drawing goes on where
+it stopped when it is started again: files and JSON appear by renaming, a mask before its photograph, the JSON of a
+category last.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ import cv2
 import numpy as np
 
 from expertad.errors import DiskFull, UserError
-
-from .drawing import lot, smoke
-from .drawing.camera import CAMERAS
-from .drawing.fields import Pixels
-from .drawing.lot import Ticket
-from .drawing.parts import CATEGORIES
-from .drawing.render import Photo
+from expertad.sources.drawing import lot, smoke
+from expertad.sources.drawing.camera import CAMERAS
+from expertad.sources.drawing.fields import Pixels
+from expertad.sources.drawing.lot import Ticket
+from expertad.sources.drawing.parts import CATEGORIES
+from expertad.sources.drawing.render import Photo
 
 Profile = Literal["parts", "smoke"]
 
@@ -120,7 +119,9 @@ def _claim(root: Path, arguments: dict[str, Any]) -> None:
             raise UserError(f"{manifest} cannot be read: remove the folder {root} and draw again") from error
         if found != arguments:
             keys = [k for k in arguments if not isinstance(found, dict) or found.get(k) != arguments[k]]
-            was = ", ".join(f"{k} {found.get(k) if isinstance(found, dict) else None}, now {arguments[k]}" for k in keys)
+            was = ", ".join(
+                f"{k} {found.get(k) if isinstance(found, dict) else None}, now {arguments[k]}" for k in keys
+            )
             raise UserError(f"{root} was drawn with other arguments ({was}): choose another folder or remove this one")
         return
     if any(path.name != f"{MANIFEST}.part" for path in root.iterdir()):
@@ -261,7 +262,11 @@ class _Drawing:
                     "mask_path": f"{path}.png" if seen else None,
                 }
                 (train if ticket.train else test).append(item)
-        return {"meta": {"prefix": f"{name}/", "normal_class": "OK", "pre_transform": False}, "train": train, "test": test}
+        return {
+            "meta": {"prefix": f"{name}/", "normal_class": "OK", "pre_transform": False},
+            "train": train,
+            "test": test,
+        }
 
 
 def _jpeg(image: Pixels, quality: int) -> bytes:

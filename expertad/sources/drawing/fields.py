@@ -21,7 +21,7 @@ def generator(seed: int, purpose: str, *ids: str) -> np.random.Generator:
 
 def pixels(values: npt.NDArray[Any]) -> Pixels:
     """Rounded and clipped to 0..255."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def smooth(field: npt.NDArray[Any], sigma: float) -> Field:
@@ -58,9 +58,9 @@ def brushed(rng: np.random.Generator, shape: tuple[int, int], length: float, ver
     return out / max(float(out.std()), 1e-6)
 
 
-def smoothstep(low: float, high: float, x: npt.NDArray[Any]) -> Field:
+def smoothstep(low: float, high: float, x: npt.ArrayLike) -> Field:
     """0 below `low`, 1 above `high`, a smooth S between; `low > high` falls instead."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    t = np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from . import marks
-from .fields import Field, Pixels, gradient, smooth, smoothstep
-from .form import Form, Item
-from .marks import Mark
+from expertad.sources.drawing import marks
+from expertad.sources.drawing.fields import Field, Pixels, gradient, smooth, smoothstep
+from expertad.sources.drawing.form import Form, Item
+from expertad.sources.drawing.marks import Mark
 
 RGB = tuple[int, int, int]
 Range = tuple[float, float]
@@ -125,7 +125,8 @@ def open_top(form: Form, slab: int, margin: float) -> list[npt.NDArray[np.int32]
         rows, columns = np.nonzero(inside >= min(margin, float(inside.max()) * 0.8))
         cell = rows * 3 // form.size * 3 + columns * 3 // form.size
         places = np.stack([columns, rows], 1).astype(np.int32)
-        return [places[cell == c] for c in range(9) if (cell == c).sum() > form.size]
+        roomy = [places[cell == c] for c in range(9) if (cell == c).sum() > form.size**2 / 4000]
+        return roomy or [places]
 
     return form.keep(("open", slab, round(margin / form.size, 2)), make)
 
@@ -160,9 +161,7 @@ def outline(form: Form, slab: int) -> npt.NDArray[np.float64]:
     return form.keep(("outline", slab), make)
 
 
-def on_outline(
-    rng: np.random.Generator, form: Form, slab: int, outer: bool = True
-) -> tuple[float, float, float]:
+def on_outline(rng: np.random.Generator, form: Form, slab: int, outer: bool = True) -> tuple[float, float, float]:
     """A point of the outline with its outward direction; `outer` keeps to the side away from the part's center."""
     points = outline(form, slab)
     if outer:
@@ -247,7 +246,9 @@ def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.4
     return marked(draw, slabs, wall=wall, strength=(0.75, 1.0), again=0.25)
 
 
-def scuffs(slabs: Sequence[int], light: bool, length: Range = (0.08, 0.3), strength: Range = (0.4, 0.8), wall: float = 0.25) -> Builder:
+def scuffs(
+    slabs: Sequence[int], light: bool, length: Range = (0.08, 0.3), strength: Range = (0.4, 0.8), wall: float = 0.25
+) -> Builder:
     """Worn patches of fine parallel scuffs."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
@@ -336,8 +337,13 @@ def chipped(slabs: Sequence[int], raw: RGB, radius: Range = (0.025, 0.07), throu
         edge = marks.blob(rng, n, reach * rng.uniform(0.9, 1.3), reach * rng.uniform(0.6, 0.95), 0.2, 5)
         face = Decal(
             marks.fracture(rng, unit, np.asarray(edge * 0.74, np.float32), raw, 0.85, 1.0),
-            slab, "top", x, y, 0.0, form.slabs[slab].top,
-        )  # fmt: skip
+            slab,
+            "top",
+            x,
+            y,
+            0.0,
+            form.slabs[slab].top,
+        )
         if rng.random() >= through:
             return Flaw((face,))
         out = reach * 0.35
@@ -348,7 +354,12 @@ def chipped(slabs: Sequence[int], raw: RGB, radius: Range = (0.025, 0.07), throu
     return build
 
 
-def missing(slab: int, also: Sequence[int] = (), prefix: str = "", scar: Callable[[np.random.Generator, float, Item], Mark] | None = None) -> Builder:
+def missing(
+    slab: int,
+    also: Sequence[int] = (),
+    prefix: str = "",
+    scar: Callable[[np.random.Generator, float, Item], Mark] | None = None,
+) -> Builder:
     """An item of `slab` that is not there (nor in the slabs `also`); `scar` is what it left below."""
 
     def build(rng: np.random.Generator, form: Form) -> Flaw:
@@ -365,9 +376,7 @@ def missing(slab: int, also: Sequence[int] = (), prefix: str = "", scar: Callabl
             if scar is not None and slab > 0:
                 mark = scar(rng, form.size / 1024, item)
                 lower = slab - 1
-                decals.append(
-                    Decal(mark, lower, "top", x + w / 2, y + h / 2, item.turn, form.slabs[lower].top)
-                )
+                decals.append(Decal(mark, lower, "top", x + w / 2, y + h / 2, item.turn, form.slabs[lower].top))
         return Flaw(tuple(decals), tuple(changes))
 
     return build

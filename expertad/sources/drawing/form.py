@@ -17,8 +17,8 @@ from typing import Literal, TypeAlias, TypeVar
 import cv2
 import numpy as np
 
-from .camera import Camera, Matrix, homography, lamp_place, toward_camera
-from .fields import Field, Pixels, gradient, pixels, smooth, smoothstep
+from expertad.sources.drawing.camera import Camera, Matrix, homography, lamp_place, toward_camera
+from expertad.sources.drawing.fields import Field, Pixels, gradient, pixels, smooth, smoothstep
 
 Color = tuple[int, int, int]
 Piece: TypeAlias = tuple[Pixels, tuple[float, float]]
@@ -216,8 +216,8 @@ def walls(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera, windo
     scale = half / form.size
     to_half = np.array([[scale, 0, -left], [0, scale, -top], [0, 0, 1]], np.float64)
     from_half = np.diag([1.0 / scale, 1.0 / scale, 1.0])
-    color = np.zeros((height, width, 3), np.uint8)
-    cover = np.zeros((height, width), np.uint8)
+    color: Pixels = np.zeros((height, width, 3), np.uint8)
+    cover: Pixels = np.zeros((height, width), np.uint8)
     tall = slab.top - slab.bottom
     for alpha, lean in pieces:
         reach = max(tall * float(np.sin(np.deg2rad(camera.tilt))), float(np.hypot(*lean))) * form.zoom * scale
@@ -233,13 +233,15 @@ def walls(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera, windo
             piece = np.asarray(cv2.warpPerspective(sides, matrix, (width, height)), np.uint8)
             dim = 0.62 + 0.38 * min(1.0, (share + 0.12) * 1.6) if slab.bottom <= 0 else 0.78 + 0.22 * share
             own = np.ascontiguousarray(piece[..., 3])
-            color = lay(color, np.asarray(cv2.convertScaleAbs(piece[..., :3], alpha=dim), np.uint8), cv2.bitwise_not(own))
+            color = lay(
+                color, np.asarray(cv2.convertScaleAbs(piece[..., :3], alpha=dim), np.uint8), cv2.bitwise_not(own)
+            )
             cover = np.asarray(cv2.max(cover, own), np.uint8)
     return color, cover
 
 
 def lay(image: Pixels, add: Pixels, gain: Pixels) -> Pixels:
-    """image * gain / 255 + add, saturating; `gain` has one channel."""
+    """Image * gain / 255 + add, saturating; `gain` has one channel."""
     dimmed = cv2.multiply(image, cv2.cvtColor(gain, cv2.COLOR_GRAY2RGB), scale=1 / 255)
     return np.asarray(cv2.add(dimmed, add), np.uint8)
 
@@ -250,7 +252,7 @@ def premultiplied(base: Pixels, alpha: Pixels) -> Pixels:
 
 
 def shadow(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera) -> Pixels:
-    """Multiplier (255 = none) of what lies under a slab: a soft shadow away from the lamp and a dark line of contact."""
+    """Multiplier (255 = none) of what lies under a slab: a soft shadow away from the lamp, and a line of contact."""
     quarter = max(form.size // 4, 1)
     pad = quarter // 3
     scale = quarter / form.size
@@ -258,8 +260,8 @@ def shadow(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera) -> P
     tall = (slab.top - slab.bottom) * scale
     away = (-x / z * tall, -y / z * tall)
     side = quarter + 2 * pad
-    cast = np.zeros((side, side), np.uint8)
-    near = np.zeros((side, side), np.uint8)
+    cast: Pixels = np.zeros((side, side), np.uint8)
+    near: Pixels = np.zeros((side, side), np.uint8)
     for alpha, lean in pieces:
         small = cv2.resize(alpha, (quarter, quarter), interpolation=cv2.INTER_AREA)
         padded = np.asarray(cv2.copyMakeBorder(small, pad, pad, pad, pad, cv2.BORDER_CONSTANT), np.uint8)
@@ -294,4 +296,6 @@ def _wall(slab: Slab, alpha: Pixels, camera: Camera, half: int) -> Field:
     fill = np.maximum(outward[0] * vx + outward[1] * vy, 0.0)
     shade = camera.glow * 0.75 + 0.42 * fill + (1.0 - camera.glow) * 1.15 * facing
     base = np.array(slab.wall, np.float32)
-    return np.asarray(np.minimum(base * shade[..., None] + 255.0 * slab.wall_gloss * gleam[..., None], 255.0), np.float32)
+    return np.asarray(
+        np.minimum(base * shade[..., None] + 255.0 * slab.wall_gloss * gleam[..., None], 255.0), np.float32
+    )

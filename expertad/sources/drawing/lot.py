@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from expertad.order import order_key
+from expertad.sources.drawing import camera, render
+from expertad.sources.drawing.fields import generator
+from expertad.sources.drawing.flaws import Flaw
+from expertad.sources.drawing.form import Form
+from expertad.sources.drawing.marks import bolder
+from expertad.sources.drawing.render import Body, Photo
+from expertad.sources.drawing.shapes import Category
 
-from . import camera, render
-from .fields import generator
-from .flaws import Flaw
-from .form import Form
-from .render import Body, Photo
-from .shapes import Category
-
-ATTEMPTS = 8
+ATTEMPTS = 12
 LARGEST = 0.07
 """Largest share of an image that a flaw may cover."""
 
@@ -97,10 +97,13 @@ def body(category: Category, form: Form, seed: int, index: int) -> Body:
 
 
 def flaw(category: Category, form: Form, seed: int, index: int, code: str, attempt: int) -> Flaw:
-    """What is wrong with part `index`, at the given try."""
+    """What is wrong with part `index`, at the given try; later tries draw bolder marks."""
     rng = generator(seed, "flaw", category.name, str(index), code, str(attempt))
     builders = category.flaws[code]
-    return builders[int(rng.integers(len(builders)))](rng, form)
+    wrong = builders[int(rng.integers(len(builders)))](rng, form)
+    for _ in range(attempt // 3):
+        wrong = replace(wrong, decals=tuple(replace(d, strength=1.0, mark=bolder(d.mark)) for d in wrong.decals))
+    return wrong
 
 
 def photographs(category: Category, form: Form, seed: int, ticket: Ticket) -> list[Photo]:
@@ -115,8 +118,6 @@ def photographs(category: Category, form: Form, seed: int, ticket: Ticket) -> li
     best: list[Photo] = []
     for attempt in range(ATTEMPTS):
         wrong = flaw(category, form, seed, ticket.index, ticket.code, attempt)
-        if attempt == ATTEMPTS - 1:
-            wrong = replace(wrong, decals=tuple(replace(d, strength=1.0) for d in wrong.decals))
         shots = _in_order({v: render.photograph(thing, camera.CAMERAS[v], v, wrong) for v in order})
         if any(shot.mask is not None for shot in shots):
             best = shots

@@ -6,13 +6,13 @@ in plan pixels; `unit` is size / 1024, so a mark of a given kind has the same sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .fields import Field, clouds, grain, gradient, smooth, smoothstep
+from expertad.sources.drawing.fields import Field, clouds, gradient, grain, smooth, smoothstep
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def blank(n: int) -> tuple[Field, Field, Field, Field, Field]:
 
 
 def plane(n: int) -> tuple[Field, Field]:
-    """x and y of every pixel relative to the patch's center."""
+    """X and y of every pixel relative to the patch's center."""
     axis = np.arange(n, dtype=np.float32) - (n - 1) / 2
     x, y = np.meshgrid(axis, axis)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
@@ -75,8 +75,8 @@ def blob(rng: np.random.Generator, n: int, rx: float, ry: float, rough: float = 
 
 def curve(rng: np.random.Generator, length: float, bend: float, points: int = 40) -> npt.NDArray[np.float64]:
     """A smooth wandering line of given length around the origin, (points, 2); `bend` is its total turn in radians."""
-    turn = np.cumsum(rng.normal(0, 1, points))
-    turn = np.convolve(np.pad(turn, 6, mode="edge"), np.ones(13) / 13, mode="valid")
+    walk = np.pad(np.cumsum(rng.normal(0, 1, points)), 6, mode="edge")
+    turn = np.asarray(np.convolve(walk, np.ones(13) / 13, mode="valid"), np.float64)
     turn = (turn - turn.mean()) / max(float(np.ptp(turn)), 1e-6) * bend * 0.6 + np.linspace(-0.5, 0.5, points) * bend
     heading = rng.uniform(0, 2 * np.pi) + turn
     path = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), 0) * (length / points)
@@ -98,7 +98,15 @@ def room(extent: float) -> int:
     return max(8, int(np.ceil(extent * 1.15 + 10)))
 
 
-def scratch(rng: np.random.Generator, unit: float, length: float, width: float, bright: bool, depth: float = 1.0) -> Mark:
+def bolder(mark: Mark) -> Mark:
+    """The same mark with more contrast, in any light: for images so small that a faint one would drown."""
+    cover, paint = np.clip(1.7 * mark.cover, 0, 1), np.clip(1.7 * mark.paint, 0, 1)
+    return replace(mark, cover=cover, paint=paint, tone=mark.tone * mark.tone, fickle=0.0)
+
+
+def scratch(
+    rng: np.random.Generator, unit: float, length: float, width: float, bright: bool, depth: float = 1.0
+) -> Mark:
     """A thin curved groove: dark or bright floor, one raised edge that catches the light."""
     n = room(length)
     cover, tone, color, paint, relief = blank(n)
@@ -234,11 +242,11 @@ def crack(rng: np.random.Generator, unit: float, length: float, width: float, da
     """A jagged, branching dark line with one lit lip."""
     n = room(length * 1.15)
     cover, tone, color, paint, relief = blank(n)
-    line = np.zeros((n, n), np.float32)
+    line: Field = np.zeros((n, n), np.float32)
     steps = int(rng.integers(14, 22))
     heading = rng.uniform(0, 2 * np.pi)
     main_heading = heading
-    points = [np.zeros(2)]
+    points: list[npt.NDArray[np.float64]] = [np.zeros(2)]
     for _ in range(steps):
         heading += rng.normal(0, 0.55) - 0.45 * (heading - main_heading)
         points.append(points[-1] + np.array([np.cos(heading), np.sin(heading)]) * length / steps)
@@ -252,7 +260,8 @@ def crack(rng: np.random.Generator, unit: float, length: float, width: float, da
         for _ in range(int(rng.integers(3, 7))):
             turn += rng.normal(0, 0.4)
             branch.append(branch[-1] + np.array([np.cos(turn), np.sin(turn)]) * length / steps * 0.8)
-        line = np.maximum(line, 0.9 * stroke(n, np.array(branch), 0.6 * width * np.linspace(1, 0.3, len(branch))))
+        fade = np.asarray(0.6 * width * np.linspace(1, 0.3, len(branch)), np.float64)
+        line = np.maximum(line, 0.9 * stroke(n, np.array(branch), fade))
     line = smooth(line, 0.4)
     cover = np.clip(smooth(line, 1.0) * 2.0, 0, 1)
     tone = np.asarray(1.0 - darkness * np.clip(line * 1.2, 0, 1), np.float32)
@@ -339,9 +348,7 @@ def stroke_values(n: int, path: npt.NDArray[np.float64], values: npt.NDArray[np.
     return smooth(canvas.astype(np.float32), 0.6)
 
 
-def lit(
-    mark: Mark, lamp: tuple[float, float, float], strength: float = 1.0, glow: float = 0.42
-) -> tuple[Field, Field]:
+def lit(mark: Mark, lamp: tuple[float, float, float], strength: float = 1.0, glow: float = 0.42) -> tuple[Field, Field]:
     """The mark under a lamp: (gain, add), both n x n x 3; the image becomes image * gain + add.
 
     Args:
@@ -353,7 +360,7 @@ def lit(
     x, y, z = lamp
     if mark.fickle:
         across = abs(-np.sin(mark.along) * x + np.cos(mark.along) * y) / max(float(np.hypot(x, y)), 1e-6)
-        strength = strength * (1.0 - mark.fickle * (1.0 - float(smoothstep(0.25, 0.8, np.float32(across)))))
+        strength = strength * (1.0 - mark.fickle * (1.0 - float(smoothstep(0.25, 0.8, across))))
     gx, gy = gradient(mark.relief)
     norm = 1.0 / np.sqrt(gx * gx + gy * gy + 1.0)
     facing = np.maximum((-gx * x - gy * y + z) * norm, 0.0) / max(z, 0.2)

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from . import marks
-from .camera import Camera, Matrix, Pose, into_plan, lamp_place, project
-from .fields import Field, Pixels, clouds, generator, grain, pixels, smooth, smoothstep
-from .flaws import Bend, Change, Cut, Decal, Flaw, Lean, piece_of
-from .form import Form, Piece, Skirt, Window, lay, shadow, walls
+from expertad.sources.drawing import marks
+from expertad.sources.drawing.camera import Camera, Matrix, Pose, into_plan, lamp_place, project
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, pixels, smooth, smoothstep
+from expertad.sources.drawing.flaws import Bend, Change, Cut, Decal, Flaw, Lean, piece_of
+from expertad.sources.drawing.form import Form, Piece, Skirt, Window, lay, shadow, walls
 
 VISIBLE = 9
 """Smallest difference of a channel (0..255), before sensor noise, that counts as a visible change."""
@@ -39,7 +39,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Photo:
-    """An RGB photograph; `mask` is 0 / 255 and None when no flaw is visible; `share` is the mask's part of the image."""
+    """An RGB photograph; `mask` is 0 / 255, or None when no flaw is visible."""
 
     image: Pixels
     mask: Pixels | None
@@ -80,7 +80,9 @@ def photograph(body: Body, camera: Camera, number: int, flaw: Flaw | None = None
     if flaw is not None:
         window = _window(form, flaw, camera, pose)
         if window is not None:
-            changed = _compose(form, _spoil(form, slabs, flaw.changes, camera), flaw.decals, camera, pose, window, offset)
+            changed = _compose(
+                form, _spoil(form, slabs, flaw.changes, camera), flaw.decals, camera, pose, window, offset
+            )
             left, top, width, height = window
             flawed = _develop(form, changed, camera, window, curve)
             clean = developed[top : top + height, left : left + width]
@@ -264,7 +266,7 @@ def _decal(form: Form, image: Pixels, decal: Decal, camera: Camera, place: Matri
 
 
 def _window(form: Form, flaw: Flaw, camera: Camera, pose: Pose, scale: float = 1.0) -> Window | None:
-    """Rectangle of the scaled image that holds everything the flaw can change, with a margin; None when out of sight."""
+    """Rectangle of the scaled image around everything the flaw can change, with a margin; None when out of sight."""
     corners: list[npt.NDArray[np.float64]] = []
     posed = pose.matrix(form.size)
     for decal in flaw.decals:
@@ -277,7 +279,7 @@ def _window(form: Form, flaw: Flaw, camera: Camera, pose: Pose, scale: float = 1
         grow = 1.6 * (slab.top - slab.bottom) + 0.02 * form.size
         match change:
             case Cut():
-                x, y, w, h = float(change.x), float(change.y), change.hole.shape[1], change.hole.shape[0]
+                x, y, w, h = map(float, (change.x, change.y, change.hole.shape[1], change.hole.shape[0]))
             case Bend():
                 reach = 2.1 * change.radius
                 x, y, w, h = change.x - reach, change.y - reach, 2 * reach, 2 * reach

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .fields import Field, Pixels, pixels
-from .flaws import Builder
-from .form import Color, Form, premultiplied
+from expertad.sources.drawing.fields import Field, Pixels, pixels
+from expertad.sources.drawing.flaws import Builder
+from expertad.sources.drawing.form import Color, Form, premultiplied
+
+Array: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,12 @@ class Plan:
     @property
     def x(self) -> Field:
         """Place of every column, (1, size), in sizes from the center."""
-        return ((np.arange(self.size, dtype=np.float32) + 0.5) / self.size - 0.5)[None, :]
+        return np.asarray((np.arange(self.size) + 0.5) / self.size - 0.5, np.float32)[None, :]
 
     @property
     def y(self) -> Field:
         """Place of every row, (size, 1)."""
-        return ((np.arange(self.size, dtype=np.float32) + 0.5) / self.size - 0.5)[:, None]
+        return np.asarray((np.arange(self.size) + 0.5) / self.size - 0.5, np.float32)[:, None]
 
     def radius(self, x: float = 0.0, y: float = 0.0) -> Field:
         """Distance from a place, in sizes."""
@@ -77,6 +80,16 @@ class Plan:
             np.minimum(part, own, out=part)
         return out
 
+    @property
+    def nothing(self) -> Field:
+        """The signed distance of an empty board, to be united with others by `np.minimum`."""
+        return np.full((self.size, self.size), 1e9, np.float32)
+
+    @property
+    def clean(self) -> Field:
+        """A share of 0 everywhere, to be added to with `np.maximum`."""
+        return np.zeros((self.size, self.size), np.float32)
+
     def text(self, words: str, x: float, y: float, height: float, thick: float = 0.12) -> Field:
         """0..1 picture of a line of text centered at a place."""
         canvas = np.zeros((self.size, self.size), np.uint8)
@@ -94,28 +107,33 @@ class Plan:
         return x0, y0, min(x1, self.size) - x0, min(y1, self.size) - y0
 
 
-def solid(distance: Field) -> Field:
+def solid(distance: Array) -> Field:
     """0..1 inside of a signed distance, with an anti-aliased edge."""
-    return np.clip(0.5 - distance, 0.0, 1.0)
+    return np.asarray(np.clip(0.5 - distance, 0.0, 1.0), np.float32)
 
 
-def outline(distance: Field) -> Pixels:
+def outline(distance: Array) -> Pixels:
     """The same, 0..255."""
     return pixels(255.0 * solid(distance))
 
 
-def bevel(distance: Field, width: float, steep: float = 0.8) -> Field:
+def bevel(distance: Array, width: float, steep: float = 0.8) -> Field:
     """Height of a rounded edge: 0 at the outline, level `width` pixels inside."""
     depth = np.clip(-distance / max(width, 0.5), 0.0, 1.0)
     return np.asarray(steep * width * np.sqrt(1.0 - (1.0 - depth) ** 2), np.float32)
 
 
-def paint(shape: tuple[int, int], color: Color) -> Pixels:
+def paint(size: int, color: Color) -> Pixels:
     """An even RGB field."""
-    return np.full((*shape, 3), color, np.uint8)
+    return np.full((size, size, 3), color, np.uint8)
 
 
-def mix(base: npt.NDArray[np.float32], color: Color, share: Field) -> Field:
+def canvas(size: int, color: Color) -> Field:
+    """The same as floats, to be painted on with `mix`."""
+    return np.full((size, size, 3), color, np.float32)
+
+
+def mix(base: Field, color: Color, share: Array) -> Field:
     """`base` (h x w x 3 float) with `color` over it where `share` is 1."""
     return np.asarray(base + (np.array(color, np.float32) - base) * share[..., None], np.float32)
 

@@ -11,10 +11,9 @@ from functools import cache
 import numpy as np
 
 from expertad.order import order_key
-
-from .fields import Field, clouds, generator, grain, pixels
-from .lot import Ticket
-from .render import Photo
+from expertad.sources.drawing.fields import Field, clouds, generator, grain, pixels
+from expertad.sources.drawing.lot import Ticket
+from expertad.sources.drawing.render import Photo
 
 SIZE = 84
 CODES = ("AK", "HS", "ZW")
@@ -93,5 +92,3 @@ def _mark(
     cover = 0.85 * np.clip((1.12 - reach) * 5.0, 0, 1)
     color = ((40, 128, 58), (150, 52, 40))[int(rng.integers(2))]
     return np.asarray(cover * inside, np.float32), color
-
-

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import flaws, render
-from ..camera import Camera
-from ..fields import Field, Pixels, clouds, generator, grain, smooth
-from ..form import Form, Material, Slab
-from ..shapes import Category, Plan, bevel, crop, outline, paint, textured
+from expertad.sources.drawing import flaws, render
+from expertad.sources.drawing.camera import Camera
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, smooth
+from expertad.sources.drawing.form import Form, Material, Slab
+from expertad.sources.drawing.shapes import Category, Plan, bevel, crop, outline, paint, textured
 
 NAME = "bushing"
 BRASS = (206, 172, 112)
@@ -30,7 +30,7 @@ def build(size: int) -> Form:
     plan, unit = Plan(size), size / 1024
     rng = generator(0, "form", NAME)
     bore = -plan.disc(BORE)
-    holes = np.full((size, size), 1e9, np.float32)
+    holes = plan.nothing
     for quarter in range(4):
         angle = np.pi / 4 + quarter * np.pi / 2
         holes = np.minimum(holes, plan.disc(0.030, HOLES * np.cos(angle), HOLES * np.sin(angle)))
@@ -41,9 +41,29 @@ def build(size: int) -> Form:
     sink = -0.5 * np.clip(16 * unit - holes, 0, 16 * unit)
     step = 5 * unit * np.clip(plan.radius() - 0.325, 0, 0.012) / 0.012
     slabs = (
-        Slab("flange", outline(flange), bevel(flange, 9 * unit) + marks + sink + step, paint((size, size), BRASS), 0.0, 0.06 * size, metal, WALL, wall_gloss=0.55),
-        Slab("collar", outline(collar), bevel(collar, 13 * unit) + marks, paint((size, size), BRASS), 0.06 * size, 0.125 * size, metal, WALL, wall_gloss=0.55),
-    )  # fmt: skip
+        Slab(
+            "flange",
+            outline(flange),
+            np.asarray(bevel(flange, 9 * unit) + marks + sink + step, np.float32),
+            paint(size, BRASS),
+            0.0,
+            0.06 * size,
+            metal,
+            WALL,
+            wall_gloss=0.55,
+        ),
+        Slab(
+            "collar",
+            outline(collar),
+            bevel(collar, 13 * unit) + marks,
+            paint(size, BRASS),
+            0.06 * size,
+            0.125 * size,
+            metal,
+            WALL,
+            wall_gloss=0.55,
+        ),
+    )
     texture = render.soft_texture(NAME, size, 0.055, 1.1, 0.03)
 
     def ground(camera: Camera) -> Pixels:
@@ -75,8 +95,6 @@ CATEGORY = Category(
         "BX": (flaws.dented((0,), (0.06, 0.13), (0.014, 0.034), depth=0.10),),
         "CH": (flaws.scuffs((0, 1), light=True, length=(0.08, 0.2)),),
         "HS": (flaws.scratches((0, 0, 1), bright=0.45, length=(0.06, 0.3)),),
-        "ZW": (
-            flaws.dirt((0, 1), ((42, 34, 26), (70, 48, 22), (58, 66, 44)), (0.016, 0.065), (0.45, 0.8)),
-        ),
+        "ZW": (flaws.dirt((0, 1), ((42, 34, 26), (70, 48, 22), (58, 66, 44)), (0.016, 0.065), (0.45, 0.8)),),
     },
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import flaws, render
-from ..camera import Camera
-from ..fields import Field, Pixels, clouds, generator, grain, smooth, smoothstep
-from ..form import Form, Material, Slab
-from ..shapes import Category, Plan, bevel, crop, outline, paint, textured
+from expertad.sources.drawing import flaws, render
+from expertad.sources.drawing.camera import Camera
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, smooth, smoothstep
+from expertad.sources.drawing.form import Form, Material, Slab
+from expertad.sources.drawing.shapes import Category, Plan, bevel, crop, outline, paint, textured
 
 NAME = "cap"
 BLUE = (38, 92, 168)
@@ -25,14 +25,40 @@ def build(size: int) -> Form:
     radius = plan.radius()
     rim = 7 * unit * (smoothstep(0.300, 0.312, radius) - smoothstep(0.352, 0.364, radius))
     ring = 4 * unit * (smoothstep(0.168, 0.175, radius) - smoothstep(0.183, 0.19, radius))
-    mark = 5 * unit * smooth(np.maximum(plan.text("PP", 0, -0.05, 0.09, 0.16), plan.text("28-410", 0, 0.07, 0.045, 0.14)), 1.3 * unit)
+    mark = (
+        5
+        * unit
+        * smooth(
+            np.maximum(plan.text("PP", 0, -0.05, 0.09, 0.16), plan.text("28-410", 0, 0.07, 0.045, 0.14)), 1.3 * unit
+        )
+    )
     gate = -4 * unit * smoothstep(0.012, 0.006, np.hypot(plan.x, plan.y - 0.006))
     rough = 0.10 * grain(generator(0, "form", NAME), (size, size), 1.0 * unit)
     plastic = Material(gloss=0.34, shininess=30, mirror=0.55)
     slabs = (
-        Slab("skirt", outline(skirt), bevel(skirt, 10 * unit), paint((size, size), BLUE), 0.0, 0.10 * size, plastic, (30, 78, 150), wall_gloss=0.4),
-        Slab("top", outline(top), bevel(top, 26 * unit, 0.9) + rim + ring + mark + gate + rough, paint((size, size), BLUE), 0.10 * size, 0.118 * size, plastic, (34, 84, 158), wall_gloss=0.3),
-    )  # fmt: skip
+        Slab(
+            "skirt",
+            outline(skirt),
+            bevel(skirt, 10 * unit),
+            paint(size, BLUE),
+            0.0,
+            0.10 * size,
+            plastic,
+            (30, 78, 150),
+            wall_gloss=0.4,
+        ),
+        Slab(
+            "top",
+            outline(top),
+            bevel(top, 26 * unit, 0.9) + rim + ring + mark + gate + rough,
+            paint(size, BLUE),
+            0.10 * size,
+            0.118 * size,
+            plastic,
+            (34, 84, 158),
+            wall_gloss=0.3,
+        ),
+    )
     texture = render.soft_texture(NAME, size, 0.016, 1.6, 0.02)
 
     def ground(camera: Camera) -> Pixels:
@@ -63,8 +89,6 @@ CATEGORY = Category(
         "HS": (flaws.scratches((1,), bright=0.75, length=(0.08, 0.4), wall=0.0),),
         "PS": (flaws.cracks((1,), (0.1, 0.32), (2.6, 5.0)), flaws.wall_chips(0, (96, 146, 210), (0.03, 0.06))),
         "QS": (flaws.chipped((0,), (70, 122, 192), (0.045, 0.095)),),
-        "ZW": (
-            flaws.dirt((1, 1, 1, 0), ((40, 34, 28), (120, 92, 40), (225, 222, 210)), (0.018, 0.085), (0.4, 0.8)),
-        ),
+        "ZW": (flaws.dirt((1, 1, 1, 0), ((40, 34, 28), (120, 92, 40), (225, 222, 210)), (0.018, 0.085), (0.4, 0.8)),),
     },
 )

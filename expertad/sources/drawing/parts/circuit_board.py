@@ -7,12 +7,12 @@ from functools import cache
 import cv2
 import numpy as np
 
-from .. import flaws, marks, render
-from ..camera import Camera
-from ..fields import Field, Pixels, clouds, generator, grain, pixels, smooth, smoothstep
-from ..form import Form, Item, Material, Slab
-from ..marks import Mark
-from ..shapes import Category, Plan, bevel, crop, mix, outline, solid, textured
+from expertad.sources.drawing import flaws, marks, render
+from expertad.sources.drawing.camera import Camera
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, pixels, smooth
+from expertad.sources.drawing.form import Form, Item, Material, Slab
+from expertad.sources.drawing.marks import Mark
+from expertad.sources.drawing.shapes import Category, Plan, bevel, canvas, crop, mix, outline, solid, textured
 
 NAME = "circuit_board"
 MASK, TRACE, GOLD, PRINT = (20, 84, 58), (34, 116, 78), (214, 180, 104), (226, 230, 224)
@@ -22,8 +22,12 @@ CHIPS = ((-0.16, -0.14, 0.105, 0.105, "XA-7 2041"), (0.20, 0.14, 0.075, 0.11, "K
 SMALL = (
     *((-0.37 + 0.085 * i, 0.12, 1) for i in range(5)),
     *((0.06 + 0.085 * i, -0.33, 0) for i in range(4)),
-    (0.33, -0.17, 1), (0.40, -0.17, 1), (-0.36, -0.30, 0), (0.03, 0.235, 1), (-0.17, 0.025, 0),
-)  # fmt: skip
+    (0.33, -0.17, 1),
+    (0.40, -0.17, 1),
+    (-0.36, -0.30, 0),
+    (0.03, 0.235, 1),
+    (-0.17, 0.025, 0),
+)
 CANS = ((-0.27, 0.285, 0.052), (0.20, -0.185, 0.052))
 HEADER = tuple((-0.04 + 0.048 * k, 0.375) for k in range(9))
 MOUNTS = ((-0.405, -0.375), (0.405, -0.375))
@@ -33,7 +37,10 @@ LEGS = 9
 def _legs() -> list[tuple[float, float, int]]:
     """Where chips meet the board: x of the body's edge, y, and the side (-1 left, 1 right)."""
     return [
-        (x + side * hx, y - hy * 0.82 + k * hy * 0.205, side) for x, y, hx, hy, _ in CHIPS for side in (-1, 1) for k in range(LEGS)
+        (x + side * hx, y - hy * 0.82 + k * hy * 0.205, side)
+        for x, y, hx, hy, _ in CHIPS
+        for side in (-1, 1)
+        for k in range(LEGS)
     ]
 
 
@@ -95,9 +102,9 @@ def _picture(plan: Plan) -> tuple[Pixels, Field]:
     """Paint and relief of the bare board."""
     size, unit = plan.size, plan.size / 1024
     traces, pads = _traces(plan), _pads(plan)
-    picture = np.full((size, size, 3), MASK, np.float32)
+    picture = canvas(size, MASK)
     picture = mix(picture, TRACE, 0.85 * traces)
-    ink = np.zeros((size, size), np.float32)
+    ink = plan.clean
     for x, y, hx, hy, _ in CHIPS:
         ink = np.maximum(ink, solid(np.abs(plan.box(hx + 0.045, hy + 0.018, 0.004, x, y)) - 1.6 * unit))
     frames = [(x, y, 0.024, 0.042) if upright else (x, y, 0.042, 0.024) for x, y, upright in SMALL]
@@ -110,11 +117,15 @@ def _picture(plan: Plan) -> tuple[Pixels, Field]:
     ink = np.maximum(ink, plan.text("J1", 0.41, 0.335, 0.022, 0.12))
     picture = mix(picture, PRINT, 0.9 * ink * (1 - pads))
     picture = mix(picture, GOLD, pads)
-    holes = np.full((size, size), 1e9, np.float32)
+    holes = plan.nothing
     for (x, y), r in [*((place, 0.0085) for place in HEADER), *((place, 0.018) for place in MOUNTS)]:
         holes = np.minimum(holes, plan.disc(r, x, y))
     picture = mix(picture, (34, 34, 36), solid(holes))
-    relief = 1.1 * unit * smooth(traces, unit) + 1.6 * unit * smooth(pads, 1.2 * unit) - 3 * unit * smooth(solid(holes), unit)
+    relief = (
+        1.1 * unit * smooth(traces, unit)
+        + 1.6 * unit * smooth(pads, 1.2 * unit)
+        - 3 * unit * smooth(solid(holes), unit)
+    )
     return pixels(picture), np.asarray(relief, np.float32)
 
 
@@ -122,7 +133,7 @@ def _low(plan: Plan) -> tuple[Field, Pixels, tuple[Item, ...]]:
     """Resistors, capacitors and the chips' legs: outline, paint, and the components that can be missing."""
     size = plan.size
     bodies, ends, items = [], [], []
-    color = np.full((size, size, 3), (38, 38, 41), np.float32)
+    color = canvas(size, (38, 38, 41))
     for number, (x, y, upright) in enumerate(SMALL):
         hx, hy = (0.0155, 0.029) if upright else (0.029, 0.0155)
         bodies.append((x, y, hx, hy))
@@ -146,12 +157,12 @@ def build(size: int) -> Form:
     picture, relief = _picture(plan)
     low, low_paint, items = _low(plan)
     high = plan.boxes([(x, y, hx, hy) for x, y, hx, hy, _ in CHIPS], 0.004)
-    high_paint = np.full((size, size, 3), (40, 41, 44), np.float32)
+    high_paint = canvas(size, (40, 41, 44))
     for x, y, hx, hy, words in CHIPS:
         high_paint = mix(high_paint, (182, 184, 182), 0.75 * plan.text(words, x, y - 0.005, 0.021, 0.11))
         high_paint = mix(high_paint, (58, 59, 62), solid(plan.disc(0.010, x - hx + 0.025, y - hy + 0.025)))
     cans = np.minimum(*(plan.disc(r, x, y) for x, y, r in CANS))
-    can_paint = np.full((size, size, 3), (186, 190, 196), np.float32)
+    can_paint = canvas(size, (186, 190, 196))
     for x, y, r in CANS:
         stripe = solid(plan.disc(r * 0.96, x, y)) * (plan.x - x < -0.45 * r)
         can_paint = mix(can_paint, (46, 48, 54), np.asarray(stripe, np.float32))
@@ -162,11 +173,53 @@ def build(size: int) -> Form:
     metal = Material(gloss=0.25, shininess=30, metal=0.75)
     rough = 0.12 * grain(generator(0, "form", NAME), (size, size), unit)
     slabs = (
-        Slab("board", outline(board), relief + bevel(board, 3 * unit), picture, 0.0, 0.028 * size, laminate, (122, 128, 84), wall_gloss=0.05),
-        Slab("low", outline(low), bevel(low, 4 * unit), low_paint, 0.028 * size, 0.046 * size, tin, (120, 118, 114), items, wall_gloss=0.3),
-        Slab("chips", outline(high), bevel(high, 6 * unit) + rough, pixels(high_paint), 0.034 * size, 0.066 * size, resin, (36, 37, 40), wall_gloss=0.1),
-        Slab("cans", outline(cans), bevel(cans, 9 * unit), pixels(can_paint), 0.028 * size, 0.115 * size, metal, (112, 116, 124), can_items, wall_gloss=0.8),
-    )  # fmt: skip
+        Slab(
+            "board",
+            outline(board),
+            relief + bevel(board, 3 * unit),
+            picture,
+            0.0,
+            0.028 * size,
+            laminate,
+            (122, 128, 84),
+            wall_gloss=0.05,
+        ),
+        Slab(
+            "low",
+            outline(low),
+            bevel(low, 4 * unit),
+            low_paint,
+            0.028 * size,
+            0.046 * size,
+            tin,
+            (120, 118, 114),
+            items,
+            wall_gloss=0.3,
+        ),
+        Slab(
+            "chips",
+            outline(high),
+            bevel(high, 6 * unit) + rough,
+            pixels(high_paint),
+            0.034 * size,
+            0.066 * size,
+            resin,
+            (36, 37, 40),
+            wall_gloss=0.1,
+        ),
+        Slab(
+            "cans",
+            outline(cans),
+            bevel(cans, 9 * unit),
+            pixels(can_paint),
+            0.028 * size,
+            0.115 * size,
+            metal,
+            (112, 116, 124),
+            can_items,
+            wall_gloss=0.8,
+        ),
+    )
     texture = render.soft_texture(NAME, size, 0.018, 1.0, 0.015)
 
     def ground(camera: Camera) -> Pixels:
@@ -188,7 +241,9 @@ def _weave(size: int) -> Field:
 def dress(rng: np.random.Generator, form: Form) -> tuple[Pixels, ...]:
     """Boards of one lot: the same print, a slightly different mask."""
     texture = crop(rng, _weave(form.size), form.size) + np.float32(rng.normal(0, 0.025))
-    return tuple(textured(slab.paint, texture if slab.name == "board" else 0.4 * texture, slab.alpha) for slab in form.slabs)
+    return tuple(
+        textured(slab.paint, texture if slab.name == "board" else 0.4 * texture, slab.alpha) for slab in form.slabs
+    )
 
 
 def _bare(rng: np.random.Generator, unit: float, item: Item) -> Mark:
@@ -198,7 +253,9 @@ def _bare(rng: np.random.Generator, unit: float, item: Item) -> Mark:
     x, y = marks.plane(n)
     upright = item.box[3] > item.box[2]
     along = y if upright else x
-    lump = np.exp(-(((np.abs(along) - 20 * unit) / (9 * unit)) ** 2)) * np.exp(-(((x if upright else y) / (11 * unit)) ** 2))
+    lump = np.exp(-(((np.abs(along) - 20 * unit) / (9 * unit)) ** 2)) * np.exp(
+        -(((x if upright else y) / (11 * unit)) ** 2)
+    )
     relief = np.asarray(7 * unit * lump, np.float32)
     return Mark(np.clip(lump * 1.4, 0, 1).astype(np.float32), tone, color, paint_, relief, 0.8)
 
@@ -210,7 +267,11 @@ CATEGORY = Category(
     {
         "HS": (flaws.scratches((0, 0, 0, 2), bright=0.8, length=(0.12, 0.4), wall=0.0),),
         "QS": (flaws.missing(1, scar=_bare), flaws.missing(3)),
-        "PS": (flaws.chipped((0,), (176, 172, 130), (0.03, 0.075)), flaws.chipped((2,), (92, 92, 94), (0.02, 0.04)), flaws.cracks((2,), (0.08, 0.16))),
+        "PS": (
+            flaws.chipped((0,), (176, 172, 130), (0.03, 0.075)),
+            flaws.chipped((2,), (92, 92, 94), (0.02, 0.04)),
+            flaws.cracks((2,), (0.08, 0.16)),
+        ),
         "YW": (flaws.objects((0, 0, 2), ((26, 24, 24), (196, 42, 38), (228, 226, 220), (48, 74, 150))),),
         "ZW": (
             flaws.dirt((0,), ((222, 214, 186), (140, 104, 48), (206, 206, 200)), (0.018, 0.075), (0.35, 0.7), wall=0.0),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import flaws, marks, render
-from ..camera import Camera
-from ..fields import Field, Pixels, clouds, generator, grain, smoothstep
-from ..form import Form, Item, Material, Slab
-from ..marks import Mark
-from ..shapes import Category, Plan, bevel, crop, outline, paint, textured
+from expertad.sources.drawing import flaws, marks, render
+from expertad.sources.drawing.camera import Camera
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, smoothstep
+from expertad.sources.drawing.form import Form, Item, Material, Slab
+from expertad.sources.drawing.marks import Mark
+from expertad.sources.drawing.shapes import Category, Plan, bevel, crop, outline, paint, textured
 
 NAME = "pin_header"
 BLACK = (47, 48, 51)
@@ -20,7 +20,9 @@ COLUMNS, ROWS, PITCH, PIN = 6, 5, 0.142, 0.021
 def places() -> list[tuple[float, float]]:
     """Center of every pin, row by row."""
     return [
-        ((c - (COLUMNS - 1) / 2) * PITCH, (r - (ROWS - 1) / 2) * PITCH * 1.12) for r in range(ROWS) for c in range(COLUMNS)
+        ((c - (COLUMNS - 1) / 2) * PITCH, (r - (ROWS - 1) / 2) * PITCH * 1.12)
+        for r in range(ROWS)
+        for c in range(COLUMNS)
     ]
 
 
@@ -43,16 +45,38 @@ def build(size: int) -> Form:
     pins = plan.boxes([(x, y, PIN, PIN) for x, y in places()], 0.004)
     holes = plan.boxes([(x, y, PIN + 0.009, PIN + 0.009) for x, y in places()], 0.006)
     items = [
-        Item(f"pin {number + 1}", plan.pixel_box(x, y, PIN + 0.004, PIN + 0.004)) for number, (x, y) in enumerate(places())
+        Item(f"pin {number + 1}", plan.pixel_box(x, y, PIN + 0.004, PIN + 0.004))
+        for number, (x, y) in enumerate(places())
     ]
     relief = relief - 5 * unit * smoothstep(1.5 * unit, -2 * unit, holes)
     relief = relief + 0.16 * grain(generator(0, "form", NAME), (size, size), 1.2 * unit)
     plastic = Material(gloss=0.16, shininess=14, mirror=0.18)
     gold = Material(gloss=0.25, shininess=40, metal=0.85)
     slabs = (
-        Slab("block", outline(block), np.asarray(relief, np.float32), paint((size, size), BLACK), 0.0, 0.085 * size, plastic, (42, 43, 46), wall_gloss=0.14),
-        Slab("pins", outline(pins), bevel(pins, 13 * unit, 0.9), paint((size, size), GOLD), 0.075 * size, 0.19 * size, gold, (186, 140, 58), tuple(items), wall_gloss=0.7),
-    )  # fmt: skip
+        Slab(
+            "block",
+            outline(block),
+            np.asarray(relief, np.float32),
+            paint(size, BLACK),
+            0.0,
+            0.085 * size,
+            plastic,
+            (42, 43, 46),
+            wall_gloss=0.14,
+        ),
+        Slab(
+            "pins",
+            outline(pins),
+            bevel(pins, 13 * unit, 0.9),
+            paint(size, GOLD),
+            0.075 * size,
+            0.19 * size,
+            gold,
+            (186, 140, 58),
+            tuple(items),
+            wall_gloss=0.7,
+        ),
+    )
     texture = render.soft_texture(NAME, size, 0.02, 1.2, 0.02)
 
     def ground(camera: Camera) -> Pixels:
@@ -93,10 +117,21 @@ CATEGORY = Category(
     {
         "BX": (flaws.leaning(1, (0.03, 0.075)),),
         "QS": (flaws.missing(1, scar=_socket),),
-        "PS": (flaws.chipped((0,), (92, 92, 95), (0.03, 0.08)), flaws.wall_chips(0, (104, 104, 108)), flaws.cracks((0,), (0.1, 0.25))),
+        "PS": (
+            flaws.chipped((0,), (92, 92, 95), (0.03, 0.08)),
+            flaws.wall_chips(0, (104, 104, 108)),
+            flaws.cracks((0,), (0.1, 0.25)),
+        ),
         "HS": (flaws.scratches((0,), bright=0.9, length=(0.07, 0.3), wall=0.3),),
         "ZW": (
-            flaws.dirt((0,), ((206, 200, 186), (150, 120, 70), (190, 194, 196)), (0.018, 0.07), (0.4, 0.75), kinds=("stain", "ring", "specks", "smear"), wall=0.2),
+            flaws.dirt(
+                (0,),
+                ((206, 200, 186), (150, 120, 70), (190, 194, 196)),
+                (0.018, 0.07),
+                (0.4, 0.75),
+                kinds=("stain", "ring", "specks", "smear"),
+                wall=0.2,
+            ),
         ),
     },
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import flaws, render
-from ..camera import Camera
-from ..fields import Field, Pixels, clouds, generator, grain, pixels, smoothstep
-from ..form import Form, Material, Slab
-from ..shapes import Category, Plan, bevel, crop, mix, outline, solid, textured
+from expertad.sources.drawing import flaws, render
+from expertad.sources.drawing.camera import Camera
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, pixels, smoothstep
+from expertad.sources.drawing.form import Form, Material, Slab
+from expertad.sources.drawing.shapes import Category, Plan, bevel, canvas, crop, mix, outline, solid, textured
 
 NAME = "tile"
 GLAZE = (205, 201, 190)
@@ -22,7 +22,7 @@ def _print(plan: Plan) -> Pixels:
     """Border, rosette and corner fans under the glaze."""
     size = plan.size
     rng = generator(0, "print", NAME)
-    picture = np.full((size, size, 3), GLAZE, np.float32)
+    picture = canvas(size, GLAZE)
     # Hand-printed color is uneven: it is thinner in places.
     ink = np.clip(0.86 + 0.10 * clouds(rng, (size, size), 16, 2), 0.6, 1.0)
     angle, radius = np.arctan2(plan.y, plan.x), plan.radius()
@@ -59,8 +59,18 @@ def build(size: int) -> Form:
     relief = bevel(body, 16 * unit, 0.6) + 1.1 * unit * clouds(rng, (size, size), 12, 2)
     glaze = Material(gloss=0.22, shininess=60, mirror=0.5)
     slabs = (
-        Slab("tile", outline(body), np.asarray(relief, np.float32), _print(plan), 0.0, 0.045 * size, glaze, BISQUE, wall_gloss=0.05),
-    )  # fmt: skip
+        Slab(
+            "tile",
+            outline(body),
+            np.asarray(relief, np.float32),
+            _print(plan),
+            0.0,
+            0.045 * size,
+            glaze,
+            BISQUE,
+            wall_gloss=0.05,
+        ),
+    )
     texture = render.soft_texture(NAME, size, 0.05, 1.4, 0.04)
 
     def ground(camera: Camera) -> Pixels:
@@ -95,8 +105,6 @@ CATEGORY = Category(
             flaws.cracks((0,), (0.14, 0.45), (1.2, 2.6)),
             flaws.wall_chips(0, (226, 190, 160), (0.03, 0.07)),
         ),
-        "ZW": (
-            flaws.dirt((0,), ((92, 64, 34), (52, 48, 44), (110, 96, 40)), (0.02, 0.1), (0.35, 0.75), wall=0.12),
-        ),
+        "ZW": (flaws.dirt((0,), ((92, 64, 34), (52, 48, 44), (110, 96, 40)), (0.02, 0.1), (0.35, 0.75), wall=0.12),),
     },
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import flaws, marks, render
-from ..camera import Camera
-from ..fields import Field, Pixels, clouds, generator, grain, pixels, smoothstep
-from ..flaws import Decal, Flaw
-from ..form import Form, Item, Material, Slab
-from ..shapes import Category, Plan, bevel, crop, mix, outline, paint, solid, textured
+from expertad.sources.drawing import flaws, marks, render
+from expertad.sources.drawing.camera import Camera
+from expertad.sources.drawing.fields import Field, Pixels, clouds, generator, grain, pixels, smoothstep
+from expertad.sources.drawing.flaws import Decal, Flaw
+from expertad.sources.drawing.form import Form, Item, Material, Slab
+from expertad.sources.drawing.shapes import Category, Plan, bevel, canvas, crop, mix, outline, paint, solid, textured
 
 NAME = "zipper"
 RED = (116, 36, 42)
@@ -39,7 +39,7 @@ def build(size: int) -> Form:
     weave = 0.85 * unit * _twill(plan)
     relief = weave + cord + hem + 2.5 * unit * clouds(rng, (size, size), 5, 2) + bevel(tape, 4 * unit)
     stitch = (np.abs(np.abs(plan.x) - 0.083) - 0.0035) * size + 1e3 * (np.sin(2 * np.pi * plan.y * 42) < -0.35)
-    color = mix(np.full((size, size, 3), RED, np.float32), (150, 66, 68), 0.8 * solid(np.asarray(stitch, np.float32)))
+    color = mix(canvas(size, RED), (150, 66, 68), 0.8 * solid(np.asarray(stitch, np.float32)))
     relief = relief + 2.0 * unit * solid(np.asarray(stitch, np.float32))
     boxes, items = [], []
     for number in range(TEETH):
@@ -49,21 +49,74 @@ def build(size: int) -> Form:
         name = "covered" if -0.36 < y < 0.07 else "tooth"
         items.append(Item(f"{name} {number + 1}", plan.pixel_box(side * 0.0225, y, 0.041, 0.0135)))
     teeth = plan.boxes(boxes, 0.004)
-    hooks = 3.0 * unit * smoothstep(0.010, 0.003, np.hypot(np.abs(plan.x) - 0.004, ((plan.y - FIRST) % PITCH) - PITCH / 2))
+    hooks = (
+        3.0 * unit * smoothstep(0.010, 0.003, np.hypot(np.abs(plan.x) - 0.004, ((plan.y - FIRST) % PITCH) - PITCH / 2))
+    )
     slider = np.maximum(plan.box(0.088, 0.105, 0.045, 0, -0.25), -plan.boxes([(0, -0.355, 0.012, 0.03)], 0.004))
     bridge = np.minimum(plan.box(0.026, 0.078, 0.018, 0, -0.25), plan.box(0.052, 0.012, 0.01, 0, -0.325))
     pull = np.maximum(plan.box(0.046, 0.135, 0.03, 0, -0.075), -plan.box(0.026, 0.034, 0.014, 0, -0.165))
     pull = np.maximum(pull, -plan.box(0.018, 0.014, 0.012, 0, 0.03))
     steel = Material(gloss=0.28, shininess=34, metal=0.75, mirror=0.2)
     cloth = Material(gloss=0.03, shininess=6)
-    metal_paint = paint((size, size), NICKEL)
+    metal_paint = paint(size, NICKEL)
     slabs = (
-        Slab("tape", outline(tape), np.asarray(relief, np.float32), pixels(color), 0.0, 0.012 * size, cloth, (104, 34, 40), wall_gloss=0.0),
-        Slab("teeth", outline(teeth), bevel(teeth, 6 * unit, 0.9) + hooks, metal_paint, 0.012 * size, 0.034 * size, steel, (128, 126, 122), tuple(items), wall_gloss=0.7),
-        Slab("slider", outline(slider), bevel(slider, 16 * unit, 0.7), metal_paint, 0.030 * size, 0.050 * size, steel, (132, 130, 126), wall_gloss=0.7),
-        Slab("bridge", outline(bridge), bevel(bridge, 9 * unit), metal_paint, 0.050 * size, 0.070 * size, steel, (132, 130, 126), wall_gloss=0.7),
-        Slab("pull", outline(pull), bevel(pull, 9 * unit), metal_paint, 0.058 * size, 0.068 * size, steel, (132, 130, 126), wall_gloss=0.7),
-    )  # fmt: skip
+        Slab(
+            "tape",
+            outline(tape),
+            np.asarray(relief, np.float32),
+            pixels(color),
+            0.0,
+            0.012 * size,
+            cloth,
+            (104, 34, 40),
+            wall_gloss=0.0,
+        ),
+        Slab(
+            "teeth",
+            outline(teeth),
+            bevel(teeth, 6 * unit, 0.9) + hooks,
+            metal_paint,
+            0.012 * size,
+            0.034 * size,
+            steel,
+            (128, 126, 122),
+            tuple(items),
+            wall_gloss=0.7,
+        ),
+        Slab(
+            "slider",
+            outline(slider),
+            bevel(slider, 16 * unit, 0.7),
+            metal_paint,
+            0.030 * size,
+            0.050 * size,
+            steel,
+            (132, 130, 126),
+            wall_gloss=0.7,
+        ),
+        Slab(
+            "bridge",
+            outline(bridge),
+            bevel(bridge, 9 * unit),
+            metal_paint,
+            0.050 * size,
+            0.070 * size,
+            steel,
+            (132, 130, 126),
+            wall_gloss=0.7,
+        ),
+        Slab(
+            "pull",
+            outline(pull),
+            bevel(pull, 9 * unit),
+            metal_paint,
+            0.058 * size,
+            0.068 * size,
+            steel,
+            (132, 130, 126),
+            wall_gloss=0.7,
+        ),
+    )
     texture = render.soft_texture(NAME, size, 0.02, 1.3, 0.02)
 
     def ground(camera: Camera) -> Pixels:
@@ -110,10 +163,17 @@ CATEGORY = Category(
     build,
     dress,
     {
-        "BX": (flaws.knocked((1, 0), (0.03, 0.05), (0.010, 0.018), "tooth"), flaws.dented((0,), (0.07, 0.12), (0.02, 0.04), inward=0.5, depth=0.2)),
+        "BX": (
+            flaws.knocked((1, 0), (0.03, 0.05), (0.010, 0.018), "tooth"),
+            flaws.dented((0,), (0.07, 0.12), (0.02, 0.04), inward=0.5, depth=0.2),
+        ),
         "PS": (_torn,),
         "QS": (flaws.missing(1, prefix="tooth"),),
-        "YW": (flaws.objects((0, 0, 1), ((32, 30, 34), (232, 228, 216), (52, 96, 150), (196, 178, 60)), ("fibre", "fibre", "chip")),),
+        "YW": (
+            flaws.objects(
+                (0, 0, 1), ((32, 30, 34), (232, 228, 216), (52, 96, 150), (196, 178, 60)), ("fibre", "fibre", "chip")
+            ),
+        ),
         "ZW": (
             flaws.dirt((0,), ((214, 206, 184), (44, 36, 32), (150, 132, 84)), (0.02, 0.085), (0.4, 0.75), wall=0.0),
         ),
