@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from expertad.errors import MaskError
 from expertad.sample import Case
 from expertad.teachers.grounding.facts import Facts
 from expertad.teachers.grounding.finetypes import Rule, fine_rule
@@ -28,8 +29,7 @@ def describe(case: Case) -> dict[str, Any]:
 
     Raises:
         ImageError: a photograph cannot be decoded.
-        MaskError: the mask of an anomalous case cannot be used.
-        ValueError: an anomalous case without a mask, a region or a coarse type.
+        MaskError: the mask of an anomalous case cannot be used, or it has none.
     """
     facts = measure(case)
     text = write_description(case, facts, _rule(case, facts), _voice(case, "describe"))
@@ -43,8 +43,7 @@ def distill(case: Case, description: str) -> dict[str, Any]:
 
     Raises:
         ImageError: a photograph cannot be decoded.
-        MaskError: the mask of an anomalous case cannot be used.
-        ValueError: an anomalous case without a mask, a region or a coarse type.
+        MaskError: the mask of an anomalous case cannot be used, or it has none.
     """
     facts = measure(case)
     rule = _rule(case, facts)
@@ -60,7 +59,7 @@ def _rule(case: Case, facts: Facts) -> Rule | None:
     if not case.sample.anomalous:
         return None
     if facts.defect is None or case.sample.coarse_type is None:
-        raise ValueError(f"{case.sample.sample_id}: an anomalous case needs a mask, a region and a coarse type")
+        raise MaskError(f"{case.sample.sample_id}: an anomalous sample without mask or type cannot be described")
     return fine_rule(case.sample.coarse_type, facts.defect)
 
 

@@ -78,15 +78,18 @@ class Subject:
 
 def subject(defect: Defect, region: Region, coarse: str, voice: Voice) -> Subject:
     """The noun for a defect of this form, chosen once for a text."""
-    relief = coarse in {"Missing parts", "Deformation"}
-    if defect.aspect >= 6:
-        options = ("stretch", "strip") if relief else ("streak", "line", "trace")
+    if coarse in {"Missing parts", "Deformation"}:
+        # Form that is absent or changed is no thing of its own; only the area it takes can be spoken of.
+        long = "narrow " if defect.elongated else ""
+        options = tuple(f"{word} {long}area" for word in ("anomalous", "abnormal", "defective"))
+    elif defect.aspect >= 6:
+        options = ("streak", "line", "trace")
     elif defect.elongated:
-        options = ("stretch", "narrow area") if relief else ("elongated patch", "narrow patch", "short band")
-    elif defect.area / max(1, defect.pieces) < 0.002:
-        options = ("spot", "small area") if relief else ("spot", "fleck", "small patch")
+        options = ("elongated patch", "narrow patch", "elongated mark", "narrow mark")
+    elif defect.area / defect.pieces < 0.002:
+        options = ("spot", "mark", "speck" if defect.area / defect.pieces < 0.0004 else "patch")
     else:
-        options = ("area", "zone") if relief else ("patch", "area", "blotch" if not defect.round else "disc")
+        options = ("patch", "mark")
     return Subject(defect, region, coarse, voice.pick(options))
 
 
@@ -94,9 +97,9 @@ def place(region: Region, voice: Voice) -> str:
     """Where: the location's exact name, in a phrase such as "in the top left part of the frame"."""
     frame = voice.pick(("frame", "image", "view", "picture"))
     if region.grid >= 4:
-        return voice.say("[in|at|within] {name} of the [grid over the |]{frame}", name=region.location, frame=frame)
+        return voice.say("[in|at|within] {name} of the {frame}", name=region.location, frame=frame)
     return voice.say(
-        "[[in|within] the {name} [part|section|portion|area]|[at|in] the {name}] of the {frame}",
+        "[[in|within] the {name} [part|section|portion]|[at|in] the {name}] of the {frame}",
         name=region.location,
         frame=frame,
     )
@@ -105,14 +108,15 @@ def place(region: Region, voice: Voice) -> str:
 def amount(about: Subject, voice: Voice) -> str:
     """How many and how large, such as "a small streak" or "three separate spots"."""
     defect = about.defect
-    if defect.pieces == 1:
-        size = "" if about.noun.startswith("small ") else f"{size_word(defect.area)} "
-        return f"a {size}{about.noun}"
-    return voice.say(
-        "{count} [separate|distinct|individual] {nouns}" if defect.pieces <= 12 else "{count} [scattered |]{nouns}",
-        count=count_word(defect.pieces),
-        nouns=plural(about.noun),
-    )
+    apart = "[distinct|isolated|conspicuous|clearly visible|visible]"
+    if defect.pieces > 1:
+        return voice.say(
+            "{count} " + (apart if defect.pieces > 12 else "[distinct|isolated|separate, distinct]") + " {nouns}",
+            count=count_word(defect.pieces),
+            nouns=plural(about.noun),
+        )
+    apart = f"{apart} " if defect.area >= 0.004 else ""
+    return voice.say("a " + apart + "{size} {noun}", size=size_word(defect.area), noun=about.noun)
 
 
 def coverage(about: Subject, voice: Voice) -> str:

@@ -21,18 +21,16 @@ _STANDARD: dict[str, tuple[str, ...]] = {
         "[a finished part carries|sound parts carry] only [its|their] own material, and this does not "
         "[continue|match] what "
         "[surrounds it|lies around it]",
-        "it does not [follow|continue] the material around it, as a feature of the part would",
+        "[such|added] material does not [follow|continue] the surface around, as a feature of the part should",
         "a clean part should [be free of|carry no] loose or added material",
-        "its look differs from everything that [adjoins|borders on] it, so it [is not|cannot be] part of the "
-        "product's own form",
-        "nothing in the [structure|layout] around it [calls for|explains] an extra piece here",
+        "a look [so|this] different from its surroundings should not [occur|appear] on a clean part",
+        "nothing in the structure [around|nearby] should [call for|require] an extra piece here",
     ),
     "Scratch": (
         "an intact finish should [have|show] no isolated [line|trace] like this",
         "a sound finish should [run on|continue] [without|free of] such a [cut|furrow] in its surface",
         "surface quality calls for a continuous finish, which is [cut|interrupted] here",
-        "the [trace|line] follows no [feature|form] of the part, as [contact with something hard|a sliding contact] "
-        "would leave it",
+        "the course follows no [form|feature] of the part, and a sound finish should be interrupted by nothing else",
         "[a finish|any finish] in order should reflect light [evenly|alike] along this course, and here it does not",
     ),
     "Missing parts": (

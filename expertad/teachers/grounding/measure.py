@@ -143,7 +143,8 @@ def _plain_background(lab: Array) -> tuple[Lab, Array] | None:
     edge = np.ones((height, width), bool)
     edge[rim:-rim, rim:-rim] = False
     median = np.median(lab[edge], axis=0)
-    near = (np.linalg.norm(lab - median.astype(np.float32), axis=2) < SAME_BACKGROUND).astype(np.uint8)
+    away = lab - median.astype(np.float32)
+    near = (np.einsum("ijk,ijk->ij", away, away) < SAME_BACKGROUND**2).astype(np.uint8)
     if near[edge].mean() < 0.85:
         return None
     count, labels = cv2.connectedComponents(near, connectivity=4)
@@ -166,13 +167,13 @@ def _shared_background(query: _Frame, reference: _Frame) -> tuple[Lab, Array] | 
 
 def _details(frame: _Frame) -> tuple[int, float]:
     """Number of small isolated spots of contrast, and the largest share of them in one ninth of the frame."""
-    flat = cv2.medianBlur(np.clip(frame.lightness * 2.55, 0, 255).astype(np.uint8), 9).astype(np.float32) / 2.55
+    flat = cv2.medianBlur(np.clip(frame.lightness * 2.55, 0, 255).astype(np.uint8), 5).astype(np.float32) / 2.55
     spots = (np.abs(frame.lightness - flat) > 8).astype(np.uint8)
     count, _, stats, centers = cv2.connectedComponentsWithStats(spots, connectivity=8)
     if count == 1:
         return 0, 0.0
     width, height, area = stats[1:, 2], stats[1:, 3], stats[1:, 4]
-    small = (area >= 2) & (area <= 40) & (np.maximum(width, height) <= 3 * np.minimum(width, height))
+    small = (area >= 2) & (area <= 12) & (np.maximum(width, height) <= 3 * np.minimum(width, height))
     if not small.any():
         return 0, 0.0
     at = centers[1:][small]
@@ -188,10 +189,12 @@ def _correlation(one: Array, other: Array) -> float:
 
 def _colors(lab: Array) -> tuple[tuple[str, float], ...]:
     small = cv2.resize(lab, (48, 48), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    # Steps of two units are finer than any border between names, and leave a few hundred colours to name.
+    shades, counts = np.unique(np.round(small / 2).astype(np.int8), axis=0, return_counts=True)
     names: dict[str, int] = {}
-    for pixel in small:
-        name = color_name(_triple(pixel))
-        names[name] = names.get(name, 0) + 1
+    for shade, count in zip(shades, counts, strict=True):
+        name = color_name((2.0 * shade[0], 2.0 * shade[1], 2.0 * shade[2]))
+        names[name] = names.get(name, 0) + int(count)
     ranked = sorted(names.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple((name, count / len(small)) for name, count in ranked)
 
@@ -366,58 +369,56 @@ def _reference_step(foreground: Array, reference: _Frame, offset: tuple[float, f
 
 
 def _shape(mask: Array, long_side: int) -> dict[str, Any]:
-    """Geometry of the pieces and of the largest one."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    order = np.argsort(-areas, kind="stable")
-    kept = [int(i) + 1 for i in order if areas[i] >= max(1.0, 0.02 * areas[order[0]])]
-    axes = [_axis(labels, stats, piece) for piece in kept[:12]]
-    length, thickness, angle, bow = axes[0]
-    largest = (labels == kept[0]).astype(np.uint8)
-    contours, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    contour = max(contours, key=len)
-    perimeter = cv2.arcLength(contour, closed=True)
-    # The contour runs through pixel centres; half a pixel on every side belongs to the piece.
-    filled = cv2.contourArea(contour) + perimeter / 2 + 1
+    """Geometry of the pieces and of the largest one; holes inside a piece count as filled."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    # A contour runs through pixel centres; half a pixel on every side belongs to the piece.
+    areas = [cv2.contourArea(c) + cv2.arcLength(c, closed=True) / 2 + 1 for c in contours]
+    order = sorted(range(len(contours)), key=lambda i: (-areas[i], contours[i].tolist()[0]))
+    kept = [i for i in order if areas[i] >= 0.02 * areas[order[0]]]
+    axes = [_axis(contours[i]) for i in kept[:12]]
+    length, aspect, angle, bow = axes[0]
+    contour, area = contours[kept[0]], areas[kept[0]]
     hull = cv2.convexHull(contour)
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, closed=True) / 2 + 1
-    directions = [a for long, thick, a, _ in axes if long >= 3 * thick and long >= 0.4 * length]
+    directions = [a for extent, ratio, a, _ in axes if ratio >= 3 and extent >= 0.4 * length]
     turn = max((min(abs(a - directions[0]), 180 - abs(a - directions[0])) for a in directions), default=0)
     return {
         "pieces": len(kept),
-        "aspect": max(1.0, length / thickness),
+        "aspect": aspect,
         "angle": angle,
         "bow": bow,
-        "roundness": min(1.0, 4 * math.pi * filled / (perimeter + 4) ** 2),
-        "solidity": min(1.0, filled / hull_area),
+        "roundness": min(1.0, 4 * math.pi * area / (cv2.arcLength(contour, closed=True) + 4) ** 2),
+        "solidity": min(1.0, area / hull_area),
         "parallel": len(directions) >= 2 and turn <= 12,
         "length": length / long_side,
     }
 
 
-def _axis(labels: Array, stats: Array, piece: int) -> tuple[float, float, float, float]:
-    """Length and thickness in pixels, direction in degrees and bow (share of length) of one piece.
+def _axis(contour: Array) -> tuple[float, float, float, float]:
+    """Length in pixels, length over width, direction in degrees and bow (share of length) of one filled piece.
 
-    The middle line is the mean offset across the long axis in steps along it; thickness is area over its length, so
-    a thin arc is long and thin although its bounding rectangle is not.
+    The middle line is the mean offset across the long axis in steps along it. A long or bowed piece's width is its area
+    over that line's length, so a thin arc is thin although its rectangle is not; a compact piece's is its extent.
     """
-    x, y, w, h, area = (int(v) for v in stats[piece])
-    ys, xs = np.nonzero(labels[y : y + h, x : x + w] == piece)
+    x, y, w, h = cv2.boundingRect(contour)
+    filled = np.zeros((h, w), np.uint8)
+    cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED, offset=(-x, -y))
+    ys, xs = np.nonzero(filled)
+    area = len(xs)
     if area < 3:
-        return float(max(w, h)), 1.0, 0.0, 0.0
+        return float(max(w, h)), float(max(w, h)), 0.0 if w >= h else 90.0, 0.0
     points = np.stack([xs, ys], axis=1).astype(np.float64)
     points -= points.mean(axis=0)
-    values, vectors = np.linalg.eigh(points.T @ points / area)
+    _, vectors = np.linalg.eigh(points.T @ points)
     along, across = points @ vectors[:, 1], points @ vectors[:, 0]
     angle = math.degrees(math.atan2(vectors[1, 1], vectors[0, 1])) % 180
-    extent = float(along.max() - along.min()) + 1
+    extent, width = float(np.ptp(along)) + 1, float(np.ptp(across)) + 1
     steps = int(np.clip(extent / 4, 3, 24))
     index = np.minimum(((along - along.min()) / extent * steps).astype(int), steps - 1)
-    filled = np.bincount(index, minlength=steps)
-    line = np.bincount(index, across, minlength=steps)[filled > 0] / filled[filled > 0]
+    count = np.bincount(index, minlength=steps)
+    line = np.bincount(index, across, minlength=steps)[count > 0] / count[count > 0]
     spacing = extent / steps
     length = float(np.hypot(np.diff(line), spacing).sum()) + spacing
-    # A compact blob's ends are ragged, and its middle line wanders without meaning a bow.
-    chord = np.linspace(line[0], line[-1], len(line))
-    bow = float(np.abs(line - chord).max()) / max(length, 1.0)
-    return length, max(1.0, area / length), angle, bow
+    bow = float(np.abs(line - np.linspace(line[0], line[-1], len(line))).max()) / length
+    thin = extent >= 3 * width or (area < 0.45 * extent * width and bow >= 0.04)
+    return (length, max(1.0, length * length / area), angle, bow) if thin else (extent, extent / width, angle, bow)

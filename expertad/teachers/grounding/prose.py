@@ -12,7 +12,7 @@ from expertad.sample import Case
 from expertad.teachers.grounding import defect_prose as on
 from expertad.teachers.grounding import knowledge
 from expertad.teachers.grounding import scene_prose as of
-from expertad.teachers.grounding.facts import Defect, Facts
+from expertad.teachers.grounding.facts import Facts
 from expertad.teachers.grounding.finetypes import Rule
 from expertad.teachers.grounding.words import Voice, product_name, sentence, word_count
 
@@ -26,7 +26,7 @@ Clauses = Sequence[str | None]
 def description(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> str:
     """Step 2: the query beside its reference; `rule` is None for a normal sample."""
     first = sentence(of.overall_likeness(facts, voice))
-    beside = _alternate(_likeness_clauses(facts, voice), _scene_clauses(facts, voice))
+    beside = _alternate(_likeness_clauses(facts, "the query", voice), _scene_clauses(facts, voice))
     if rule is None:
         last = sentence(_nothing_departs(case, voice))
         return " ".join([first, *_fill(DESCRIPTION, beside, (first, last), voice), last])
@@ -93,18 +93,16 @@ def _reason_defect(case: Case, facts: Facts, rule: Rule, voice: Voice) -> str:
         structure and _led(("structurally, ", "as regards structure, "), structure, voice),
         on.caveat(about, voice),
     ]
-    norm = knowledge.standard(about.coarse, voice)
-    ending = [sentence(_led(("by inspection standards, ", "measured against quality standards, "), norm, voice))]
-    if case.shot:
-        beside = on.reference_there(about, voice) or voice.say(
-            "[the reference image [shows nothing of this kind|has no such {noun}|is free of anything like it]"
-            "|nothing like it [appears|is visible|can be found] in the reference image]",
-            noun=about.noun,
+    norm = sentence(
+        _led(
+            ("by inspection standards, ", "measured against quality standards, "),
+            knowledge.standard(about.coarse, voice),
+            voice,
         )
-        ending.insert(voice.number() % 2, sentence(beside))
+    )
     last = sentence(
         voice.say(
-            "[[so|therefore|hence] this is [an anomaly|a defect], best described as {type}: {impact}"
+            "[[so|therefore|hence] this is [an anomaly|a defect], best called {type}: {impact}"
             "|the part is [therefore |]defective: [what shows here is {type}|the finding is {type}], and {impact}"
             "|[the decision|the conclusion|my judgement] is that this is an anomaly, [more precisely|and to be "
             "exact,] {type}; {impact}"
@@ -116,7 +114,17 @@ def _reason_defect(case: Case, facts: Facts, rule: Rule, voice: Voice) -> str:
             impact=knowledge.impact(about.coarse, voice),
         )
     )
-    return _text([first, *core], voice.shuffled(own), " ".join([*ending, last]), THINK, voice)
+    ending = [norm, last]
+    if case.shot:
+        there = on.reference_there(about, voice)
+        if there is None or sum(map(word_count, (first, *core, *ending, there))) > THINK[1]:
+            there = voice.say(
+                "[the reference image [shows nothing of this kind|has no such {noun}|is free of anything like it]"
+                "|nothing like it [appears|is visible|can be found] in the reference image]",
+                noun=about.noun,
+            )
+        ending.insert(voice.number() % 2, sentence(there))
+    return _text([first, *core], voice.shuffled(own), " ".join(ending), THINK, voice)
 
 
 def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
@@ -136,41 +144,48 @@ def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
     )
     sound = sentence(
         voice.say(
-            "[[judged by|measured against] [usual|general] [quality|inspection] standards, |]"
-            "[the [surface|finish] [has|shows] no [scratch, stain or rubbed area|stain, hole or scratch], and [the "
-            "[form|shape] is "
-            "[complete|intact]|no piece is missing]"
-            "|[appearance, surface and structure are|surface quality and structure are|surface and form are] "
-            "[sound|in order]: "
-            "[no damage, no deposit and no deformation [is visible|can be seen]|neither damage nor deposits [are "
-            "visible|can be "
-            "seen]|I see no [hole|abrasion], no [scratch|stain] and no [missing piece|deformation]]"
-            "|neither [contamination|foreign material] nor [abrasion|a scratch|a hole] [is visible|can be seen], and "
-            "the "
-            "[form is regular|material is unbroken]"
-            "|appearance is [consistent|clean], the surface carries no [damage|scratch or stain], and the structure is "
-            "[complete|intact]]"
+            "[[judged by|measured against|held against] [usual|general] [quality|inspection] standards, {state}"
+            "|{state}, as [inspection standards demand|it should be|quality standards require|is usual in a sound "
+            "part]]",
+            state=voice.say(
+                "[the [surface|finish] [has|shows] no [scratch, stain or rubbed area|stain, hole or scratch], and [the "
+                "[form|shape] is [complete|intact]|no piece is missing]"
+                "|[appearance, surface and structure are|surface quality and structure are|surface and form are] "
+                "[sound|in order], [with no damage, no deposit and no deformation|without damage, deposits or "
+                "deformation]"
+                "|I see no [hole|abrasion], no [scratch|stain] and no [missing piece|deformation], and the finish is "
+                "[consistent|intact]"
+                "|neither [contamination|foreign material] nor [abrasion|a scratch|a hole] [is visible|can be seen], "
+                "and "
+                "the [form is regular|material is unbroken]"
+                "|appearance is [consistent|clean], the surface carries no [damage|scratch or stain], and the "
+                "structure is "
+                "[complete|intact]]"
+            ),
         )
     )
     last = sentence(
         voice.say(
             "[[so|therefore|hence] [this is a normal part|there is no anomaly|no defect is present], and [appearance "
-            "and function are not affected|nothing [impairs|limits] its [use|function or appearance]|it [can|may] be "
-            "used as intended]"
+            "and "
+            "function are not affected|nothing [impairs|limits] its [use|function or appearance]|it [can|may] be used "
+            "as "
+            "intended]"
             "|[the decision|the conclusion|my judgement] is that [no anomaly is present|there is no defect], with "
-            "[nothing that would affect fit or function|no effect on appearance or use]"
-            "|[on balance|taken together|all in all], the {product} image shows a [sound|defect-free] product [whose "
-            "[function|use] is not affected|with no effect on [function|fit or use] to fear]]",
+            "[nothing that would affect fit or function|no effect on appearance or use|function and appearance as they "
+            "should be]"
+            "|[on balance|taken together|all in all], the {product} image shows [no anomaly|no defect|a defect-free "
+            "product], "
+            "[so [function|use] [is not affected|stays as intended]|and its [function|use] is not affected]]",
             product=product_name(case.sample.category),
         )
     )
     spare = _scene_clauses(facts, voice)
     if case.shot:
-        against = _likeness_clauses(facts, voice)
+        against = _likeness_clauses(facts, "this image", voice)
         opened = voice.say("[next to|against|beside] the reference image, ") + against[0]
         spare = [opened, *_alternate(spare, against[1:])]
-    ending = [sound, last]
-    return _text([first], spare, " ".join(ending), THINK, voice)
+    return _text([first], spare, f"{sound} {last}", THINK, voice)
 
 
 def _nothing_departs(case: Case, voice: Voice) -> str:
@@ -214,16 +229,10 @@ def _led(leads: Sequence[str], clause: str, voice: Voice) -> str:
     return voice.pick(leads) + clause if plain and voice.number() % 2 else clause
 
 
-def _defect(facts: Facts) -> Defect:
-    if facts.defect is None:
-        raise ValueError("the case is anomalous, but nothing was measured: it has no mask or no region")
-    return facts.defect
-
-
 def _subject(case: Case, facts: Facts, voice: Voice) -> on.Subject:
-    if case.region is None or case.sample.coarse_type is None:
-        raise ValueError(f"{case.sample.sample_id}: an anomalous case needs a region and a coarse type")
-    return on.subject(_defect(facts), case.region, case.sample.coarse_type, voice)
+    if facts.defect is None or case.region is None or case.sample.coarse_type is None:
+        raise ValueError(f"{case.sample.sample_id}: a defect's text needs its measurements, region and coarse type")
+    return on.subject(facts.defect, case.region, case.sample.coarse_type, voice)
 
 
 def _found(about: on.Subject, voice: Voice, *, contrast: bool) -> str:
@@ -260,10 +269,10 @@ def _scene_clauses(facts: Facts, voice: Voice) -> list[str]:
     )
 
 
-def _likeness_clauses(facts: Facts, voice: Voice) -> list[str]:
+def _likeness_clauses(facts: Facts, query: str, voice: Voice) -> list[str]:
     return _spoken(
         (
-            lambda: of.exposure(facts, voice),
+            lambda: of.exposure(facts, query, voice),
             lambda: of.shared_texture(facts, voice),
             lambda: of.shared_details(facts, voice),
         ),

@@ -10,7 +10,7 @@ import math
 
 from expertad.teachers.grounding.colors import hue_word
 from expertad.teachers.grounding.facts import Facts, Scene
-from expertad.teachers.grounding.words import Voice, count_word, direction_word, joined, percent
+from expertad.teachers.grounding.words import Voice, about, count_word, direction_word, joined, percent
 
 
 def tone(scene: Scene, voice: Voice) -> str:
@@ -97,7 +97,7 @@ def grain(scene: Scene, voice: Voice) -> str:
 
 def edges(scene: Scene, voice: Voice) -> str:
     """How much of the frame strong edges take, and whether they share a direction."""
-    facts = {"share": percent(scene.edges)}
+    facts = {"share": about(scene.edges)}
     if scene.direction is not None and scene.edges >= 0.01:
         facts["direction"] = direction_word(scene.direction)
         return voice.say(
@@ -111,11 +111,11 @@ def edges(scene: Scene, voice: Voice) -> str:
     if scene.edges < 0.01:
         return voice.say(
             "[[hardly any|few] [hard|strong] edges [cross|divide] the [view|frame]"
-            "|[strong|hard] tone steps are [rare|scarce], on about {share} of the pixels]",
+            "|[strong|hard] tone steps are [rare|scarce], on {share} of the pixels]",
             **facts,
         )
     return voice.say(
-        "[[strong|hard] edges [take up|occupy] about {share} of the [frame|view] and [point in several directions"
+        "[[strong|hard] edges [take up|occupy] {share} of the [frame|view] and [point in several directions"
         "|keep to no single direction]|[clear|hard] edges run in several directions]",
         **facts,
     )
@@ -152,7 +152,7 @@ def details(scene: Scene, voice: Voice) -> str | None:
     if scene.details <= 1:
         return voice.say(
             "[[no|not one] isolated [fleck|speck|dot] stands out at this [scale|magnification]"
-            "|[isolated flecks or dots are absent|there are no stray dots or flecks of contrast]]"
+            "|there are no [stray|isolated] [dots or flecks|flecks] of contrast]"
             if scene.details == 0
             else "[only one small isolated detail [stands out|catches the eye]|a single small fleck of contrast is "
             "present]"
@@ -195,8 +195,8 @@ def overall_likeness(facts: Facts, voice: Voice) -> str:
     )
 
 
-def exposure(facts: Facts, voice: Voice) -> str:
-    """Difference in mean brightness and colour of the two frames."""
+def exposure(facts: Facts, query: str, voice: Voice) -> str:
+    """Difference in mean brightness and colour of the two frames; `query` is how the text calls the first."""
     lightness, a, b = facts.likeness.shift
     cast = hue_word(a, b) if math.hypot(a, b) >= 5 else None
     if abs(lightness) < 2.5 and cast is None:
@@ -211,19 +211,21 @@ def exposure(facts: Facts, voice: Voice) -> str:
     change = "lighter" if lightness > 0 else "darker"
     if abs(lightness) < 2.5:
         return voice.say(
-            "[the query has a more {cast} cast [overall|as a whole] than the reference, at the same mean brightness"
+            "[{query} has a more {cast} cast [overall|as a whole] than the reference, at the same mean brightness"
             "|as a whole, it [leans|turns] {cast} [against|relative to] the reference]",
             cast=cast,
+            query=query,
         )
     tail = f" and more {cast}" if cast else ""
     return voice.say(
-        "[as a whole, the query is {points} lightness [points|units] {change}{tail}"
-        "|[mean lightness|average brightness] puts the query {points} points {change}{tail}[, a difference of the "
+        "[as a whole, {query} is {points} lightness [points|units] {change}{tail}"
+        "|[mean lightness|average brightness] puts {query} {points} points {change}{tail}[, a difference of the "
         "whole "
         "exposure|]]",
         points=points,
         change=change,
         tail=tail,
+        query=query,
     )
 
 

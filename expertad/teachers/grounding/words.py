@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_BRACKETS = re.compile(r"([\[\]|])")
 _ARTICLE = re.compile(r"\b([Aa])n? (?=(\w+))")
 # Vowel letters that sound like consonants; "one" and "uni-" begin with w and y.
 _CONSONANT_SOUND = re.compile(r"(?:uni|use|usu|one|eu)", re.IGNORECASE)
@@ -49,11 +50,47 @@ class Voice:
 
     def say(self, template: str, **facts: object) -> str:
         """The template with its alternatives chosen and its facts filled in."""
-        while True:
-            chosen = _CHOICE.sub(lambda match: self.pick(match[1].split("|")), template, count=1)
-            if chosen == template:
-                return template.format(**facts)
-            template = chosen
+        return self._spoken(_alternatives(template)).format(**facts)
+
+    def _spoken(self, node: _Node) -> str:
+        return "".join(part if isinstance(part, str) else self._spoken(self.pick(part)) for part in node)
+
+
+# A run of plain text and choices; a choice is a tuple of runs.
+_Node: TypeAlias = "tuple[str | tuple[_Node, ...], ...]"
+
+
+@lru_cache(maxsize=1024)
+def _alternatives(template: str) -> _Node:
+    """A template as a tree.
+
+    Raises:
+        ValueError: a bracket has no partner.
+    """
+    tokens = _BRACKETS.split(template)
+    node, end = _run(tokens, 0)
+    if end != len(tokens):
+        raise ValueError(f"unbalanced brackets in the template {template!r}")
+    return node
+
+
+def _run(tokens: list[str], at: int) -> tuple[_Node, int]:
+    """Plain text and choices up to a bar or a closing bracket that is not this run's own."""
+    parts: list[str | tuple[_Node, ...]] = []
+    while at < len(tokens) and tokens[at] not in ("|", "]"):
+        if tokens[at] != "[":
+            parts.append(tokens[at])
+            at += 1
+            continue
+        options: list[_Node] = []
+        while tokens[at] != "]":
+            option, at = _run(tokens, at + 1)
+            options.append(option)
+            if at == len(tokens):
+                raise ValueError("a bracket of the template is never closed")
+        parts.append(tuple(options))
+        at += 1
+    return tuple(parts), at
 
 
 def sentence(text: str) -> str:
@@ -84,7 +121,7 @@ def count_word(number: int) -> str:
 
 def plural(noun: str) -> str:
     """Regular English plural of a noun phrase that ends in its noun."""
-    return noun + ("es" if noun.endswith(("ch", "s", "sh", "x")) else "s")
+    return noun + ("es" if noun.endswith(("ch", "sh", "s", "x")) else "s")
 
 
 def percent(share: float) -> str:
@@ -109,6 +146,12 @@ def size_word(area: float) -> str:
         if area < border:
             return word
     return "very large"
+
+
+def about(share: float) -> str:
+    """A share as an estimate: "about 4%", but "less than 0.01%"."""
+    words = percent(share)
+    return words if words.startswith("less") else f"about {words}"
 
 
 def times(ratio: float) -> str:
