@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from expertad import grid
-from expertad.checks.finding import Finding, quote
+from expertad.checks.finding import Finding, Severity, quote
 from expertad.checks.reading import Clause, Reading
 from expertad.sample import Case, Draft
 
@@ -15,8 +15,8 @@ Verdict = Literal["normal", "anomalous"]
 
 _ANY_DEFECT = (
     r"(?:defects?|anomal(?:y|ies)|flaws?|faults?|damages?|irregularit(?:y|ies)|abnormalit(?:y|ies)|"
-    r"imperfections?|deviations?|deformations?|issues?|problems?|concerns?|blemish(?:es)?|discrepanc(?:y|ies)|"
-    r"inconsistenc(?:y|ies)|signs? of \w+)"
+    r"imperfections?|deviations?|deformations?|issues?|problems?|concerns?|blemish(?:es)?|"
+    r"discrepanc(?:y|ies)|inconsistenc(?:y|ies)|signs? of \w+)"
 )
 _PRODUCT = (
     r"(?:(?:the|this|that|each|every) (?:[\w-]+ ){0,3}?(?:product|item|component|part|sample|object|unit|"
@@ -28,50 +28,52 @@ _SOUND = (
     r"compliant|conforming|free (?:of|from) (?:any |all |visible |apparent )*"
     + _ANY_DEFECT
     + r"|in (?:good|normal|proper|perfect|excellent|acceptable) (?:condition|order|state|shape)|good|"
-    r"up to standard|fit for use|ok|of (?:good|high|sound|perfect|flawless) quality)"
+    r"up to standard|fit for use|in order|ok|of (?:good|high|sound|perfect|flawless) quality)"
 )
 _BE = (
-    r"(?:is|are|was|appears?(?: to be)?|looks?|seems?(?: to be)?|remains?|can be (?:considered|judged|deemed|"
-    r"regarded as|accepted as)|be (?:considered|judged|deemed|regarded as|classified as)|"
+    r"(?:is|are|was|appears?(?: to be)?|looks?|seems?(?: to be)?|remains?|can be (?:considered|judged|"
+    r"deemed|regarded as|accepted as)|be (?:considered|judged|deemed|regarded as|classified as)|"
     r"(?:is |are )?(?:\w+ )?(?:considered|judged|deemed|classified|regarded|rated)(?: to be| as)?)"
 )
 _SAYS_NORMAL = re.compile(
-    r"\b(?:no|without|zero|(?:not|n't|never|cannot|neither)(?: [\w-]+){0,4}?(?: any| a)?|free (?:of|from)|"
-    r"absence of|lack of|lacks|devoid of|not any|nor any|none of the) (?:(?:any|visible|obvious|apparent|"
-    r"noticeable|discernible|detectable|evident|clear|significant|observable|signs? of|evidence of|"
-    r"indications? of|indication|surface|structural|physical|manufacturing|kind of|sort of|type of|functional|"
-    rf"cosmetic|or|and|such|trace of)[, ]+){{0,5}}{_ANY_DEFECT}\b|"
+    r"\b(?:no|without|zero|(?:not|n't|never|cannot|neither)(?: [\w-]+){0,4}?(?: any| a)?|"
+    r"free (?:of|from)|absence of|lack of|lacks|devoid of|not any|nor any|none of the) (?:(?:any|visible|"
+    r"obvious|apparent|noticeable|discernible|detectable|evident|clear|significant|observable|signs? of|"
+    r"evidence of|indications? of|indication|surface|structural|physical|manufacturing|kind of|sort of|"
+    rf"type of|functional|cosmetic|or|and|such|trace of|a|an|of)[, ]+){{0,5}}{_ANY_DEFECT}\b|"
     rf"\b{_PRODUCT} (?:\w+ )?{_BE} (?:(?:therefore|thus|completely|entirely|fully|perfectly|visually|"
     rf"structurally|an? |quite|still|overall|both|clearly|all) ?)*{_SOUND}\b|\b(?:meets?|satisf(?:y|ies)|"
     r"fulfil?ls?|conforms? (?:to|with)|compl(?:y|ies) with|adheres? to|passes|matches|"
-    r"corresponds to) (?:(?:all|the|its|every|our|typical|expected|established|required|relevant|applicable|"
-    r"quality|industrial|industry|normal|acceptance|manufacturing|production|inspection|visual|product|design|"
-    r"normative|\w+) ){0,5}(?:standards?|specifications?|criteria|requirements?|inspection|norms?|"
-    r"expectations?|tolerances?|quality)\b|\bwithin (?:the |all )?(?:acceptable|normal|specified|allowed|"
-    r"allowable|expected|usual|permitted|permissible) (?:\w+ )?(?:tolerances?|limits?|range|variations?)\b|"
-    rf"\b(?:a |an |as )(?:\w+ )?(?:{_SOUND}|good) (?:product|item|component|part|sample|object|unit|specimen|"
-    r"piece|condition)\b|\bdefect-free\b|\bno(?:thing)? (?:\w+ ){0,2}(?:is|appears|looks|seems) (?:wrong|"
-    r"amiss|out of (?:place|order)|abnormal|unusual|defective|irregular)\b|\bnothing (?:abnormal|unusual|"
-    r"irregular|wrong|amiss|suspicious|out of place)\b|\bno reason to (?:object|reject|doubt|complain)|"
+    r"corresponds to) (?:(?:all|the|its|every|our|typical|expected|established|required|relevant|"
+    r"applicable|quality|industrial|industry|normal|acceptance|manufacturing|production|inspection|visual|"
+    r"product|design|normative|\w+) ){0,5}(?:standards?|specifications?|criteria|requirements?|"
+    r"inspection|norms?|expectations?|tolerances?|quality)\b|\bwithin (?:the |all )?(?:acceptable|normal|"
+    r"specified|allowed|allowable|expected|usual|permitted|permissible) (?:\w+ )?(?:tolerances?|limits?|"
+    rf"range|variations?)\b|\b(?:a |an |as )(?:\w+ )?(?:{_SOUND}|good) (?:product|item|component|part|"
+    r"sample|object|unit|specimen|piece|condition)\b|\bdefect-free\b|\bno(?:thing)? (?:\w+ ){0,2}(?:is|"
+    r"appears|looks|seems) (?:wrong|amiss|out of (?:place|order)|abnormal|unusual|defective|irregular)\b|"
+    r"\bnothing (?:abnormal|unusual|irregular|wrong|amiss|suspicious|out of place)\b|"
+    r"\b(?:judge|consider|deem|rate|regard|classify|find) (?:it|them|this|(?:the|this) [\w-]+) (?:as |"
+    rf"to be )?(?:an? )?{_SOUND}|\bno reason to (?:object|reject|doubt|complain)|"
     r"\b(?:the )?(?:final )?answer (?:is|should be|must be)[: \"']+no\b"
 )
 # The same of any subject: which one decides whether the product is meant. "can be accepted" needs no more words.
 _SUBJECT_IS_SOUND = re.compile(
     r"^(?:\W|so|thus|hence|therefore|and|i (?:conclude|judge|find) that|consequently|overall|"
     r"accordingly)*(?:the|this|these|all|every|each) ([\w -]+?) "
-    rf"(?:(?:{_BE} (?:(?:therefore|thus|completely|entirely|fully|perfectly|visually|structurally|overall|both|"
-    rf"clearly|also|an?) )*{_SOUND})|(?:has|have|shows?|exhibits?) no (?:[\w-]+,? (?:or |and )?){{1,8}}|"
-    r"(?:can|may) be accepted|passes|is accepted)\b"
+    rf"(?:(?:{_BE} (?:(?:therefore|thus|completely|entirely|fully|perfectly|visually|structurally|overall|"
+    rf"both|clearly|also|an?) )*{_SOUND})|(?:has|have|shows?|exhibits?) no (?:[\w-]+,? (?:or |"
+    r"and )?){1,8}|(?:can|may) be (?:accepted|released|approved|shipped|passed)|passes|is accepted)\b"
 )
 _SAYS_ANOMALOUS = re.compile(
     rf"\b{_PRODUCT} (?:\w+ )?(?:is|are|must be|should be|can be|has to be) (?:\w+ ){{0,3}}?(?:defective|"
     r"anomalous|abnormal|faulty|damaged|rejected|unacceptable|non-?conforming|unfit|scrapped|reworked|"
-    r"replaced|repaired|discarded)\b|\b(?:does|do|did) not (?:\w+ )?(?:meet|conform|comply|satisfy|fulfil?l|"
-    r"match|adhere|pass)\b|\bfails? (?:to (?:meet|conform|comply|satisfy|pass|adhere)|"
+    r"replaced|repaired|discarded)\b|\b(?:does|do|did) not (?:\w+ )?(?:meet|conform|comply|satisfy|"
+    r"fulfil?l|match|adhere|pass)\b|\bfails? (?:to (?:meet|conform|comply|satisfy|pass|adhere)|"
     r"(?:the )?(?:\w+ )?inspection)\b|\b(?:outside|beyond|out of|exceeds?) (?:the |"
-    r"all )?(?:\w+ )?(?:toleranc\w+|limits?|specifications?)\b|\b(?:the )?(?:final )?answer (?:is|should be|"
-    r"must be)[: \"']+yes\b|\b(?:should|must|has to|needs to) be rejected\b|\b(?:warrants|requires|justifies|"
-    r"calls for|leads to) rejection\b"
+    r"all )?(?:\w+ )?(?:toleranc\w+|limits?|specifications?)\b|\b(?:the )?(?:final )?answer (?:is|"
+    r"should be|must be)[: \"']+yes\b|\b(?:should|must|has to|needs to) be rejected\b|"
+    r"\b(?:warrants|requires|justifies|calls for|leads to) rejection\b"
 )
 # The same, said before the clause in its sentence.
 _LIMITED_BEFORE = re.compile(
@@ -80,39 +82,40 @@ _LIMITED_BEFORE = re.compile(
 # Sound only in part, only at first sight, or only as it should be: no verdict on the product.
 _ONLY_PARTLY = re.compile(
     r"\b(?:elsewhere|otherwise|other|others|rest|remaining|remainder|surrounding|neighbou?ring|adjacent|"
-    r"except|apart from|aside from|besides|beyond|further|additional|else|at first (?:glance|sight)|initially|"
-    r"most of|mostly|largely|unaffected|away from|opposite|around it|same (?:kind|type)|such|whether|if|"
-    r"unless|should|would|must|(?:has|have|need|needs|ought|supposed|expected|required|meant) to|expects?|"
-    r"requires?|calls? for)\b|^(?:unlike|in contrast|in comparison|compared|relative to|as opposed to)\b"
+    r"except|apart from|aside from|besides|beyond|further|additional|else|at first (?:glance|sight)|"
+    r"initially|most of|mostly|largely|unaffected|away from|opposite|around it|same (?:kind|type)|such|"
+    r"whether|if|unless|should|would|must|(?:has|have|need|needs|ought|supposed|expected|required|"
+    r"meant) to|expects?|requires?|calls? for)\b|^(?:unlike|in contrast|in comparison|compared|relative to|"
+    r"as opposed to)\b"
 )
 _PARTIAL_SUBJECT = re.compile(
-    r"\b(?:edges?|sides?|threads?|housing|body|pins?|leads?|contacts?|terminals?|corners?|teeth|cap|rim|base|"
-    r"legs?|frame|markings?|lettering|logo|text|print|labels?|colou?r|coating|texture|shape|contour|outline|"
-    r"background|half|halves|left|right|top|bottom|upper|lower|center|centre|central|region|area|section|"
-    r"cells?|handle|bristles|shaft|head|tip|slots?|holes?|insulation|wires?|connectors?|plug|ring|shell|"
-    r"plating|layers?|areas|regions|sections|structure|geometry|overall)\b"
+    r"\b(?:edges?|sides?|threads?|housing|body|pins?|leads?|contacts?|terminals?|corners?|teeth|cap|rim|"
+    r"base|legs?|frame|markings?|lettering|logo|text|print|labels?|colou?r|coating|texture|shape|contour|"
+    r"outline|background|half|halves|left|right|top|bottom|upper|lower|center|centre|central|region|area|"
+    r"section|cells?|handle|bristles|shaft|head|tip|slots?|holes?|insulation|wires?|connectors?|plug|ring|"
+    r"shell|plating|layers?|areas|regions|sections|structure|geometry|overall)\b"
 )
 _OPEN = re.compile(
     r"\b(?:cannot|can't|can not|could not|couldn't|unable to|impossible to|difficult to|hard to|"
-    r"not possible to) (?:be )?(?:\w+ )?(?:determine[d]?|tell|say|said|judge[d]?|confirm(?:ed)?|conclude[d]?|"
-    r"assess(?:ed)?|decide[d]?|verif(?:y|ied)|ascertain(?:ed)?|establish(?:ed)?|evaluate[d]?|identify|discern|"
-    r"distinguish)\b|\b(?:further|additional|more|closer|detailed|subsequent|functional)(?: \w+){0,2} "
-    r"(?:investigations?|testing|tests?|inspections?|examinations?|analys[ei]s|evaluation|verification|review|"
-    r"information|checks?|assessment|data)(?: \w+){0,6}? (?:is|are|would be|may be|might be|will be|would|may|"
-    r"might|could|should be|need(?:s|ed)?) ?(?:\w+ )?(?:required|needed|necessary|recommended|advised|"
-    r"advisable|warranted|to (?:confirm|determine|verify|ascertain|establish|decide)|confirm|determine|reveal|"
-    r"clarify|verify)\b|\b(?:requir(?:e|es|ing)|need(?:s|ing)?|warrant(?:s|ing)?|recommend(?:s|ing|ed)?|"
-    r"deserves?|suggest(?:s|ing)?|demand(?:s|ing)?|pending|before|without|until|necessitat(?:e|es|ing)) "
-    r"(?:\w+ )?(?:further|additional|more|closer|detailed) (?:\w+ )?(?:investigation|testing|tests?|"
-    r"inspection|examination|analysis|evaluation|verification|review|information|checks?|assessment|"
-    r"scrutiny)\b|\bfurther investigation\b|\b(?:it is |it's |is |are |remains? )(?:\w+ )?(?:unclear|"
-    r"uncertain|inconclusive|ambiguous|undetermined|not (?:clear|certain|sure|obvious) (?:whether|if)|"
-    r"questionable|debatable)\b|\b(?:i am|i'm|we are) (?:not (?:entirely |completely |fully )?(?:sure|"
-    r"certain)|unsure|uncertain)\b|\bmay or may not\b|\bmight or might not\b|\bwhether (?:this|it|these|"
-    r"or not)\b[^.]{0,60}\b(?:depends|remains|is unclear|is unknown)\b|\bdepend(?:s|ing) on (?:the |its |"
-    r"what |whether |how |company )?(?:\w+ ){0,3}(?:specifications?|standards?|requirements?|tolerances?|"
-    r"criteria|application|use|severity)\b|\bif (?:this|it) is (?:indeed |really |actually )?(?:a |"
-    r"an )?(?:defect|anomaly)\b"
+    r"not possible to) (?:be )?(?:\w+ )?(?:determine[d]?|tell|say|said|judge[d]?|confirm(?:ed)?|"
+    r"conclude[d]?|assess(?:ed)?|decide[d]?|verif(?:y|ied)|ascertain(?:ed)?|establish(?:ed)?|evaluate[d]?|"
+    r"identify|discern|distinguish)\b|\b(?:further|additional|more|closer|detailed|subsequent|"
+    r"functional)(?: \w+){0,2} (?:investigations?|testing|tests?|inspections?|examinations?|analys[ei]s|"
+    r"evaluation|verification|review|information|checks?|assessment|data)(?: \w+){0,6}? (?:is|are|would be|"
+    r"may be|might be|will be|would|may|might|could|should be|need(?:s|ed)?) ?(?:\w+ )?(?:required|needed|"
+    r"necessary|recommended|advised|advisable|warranted|to (?:confirm|determine|verify|ascertain|establish|"
+    r"decide)|confirm|determine|reveal|clarify|verify)\b|\b(?:requir(?:e|es|ing)|need(?:s|ing)?|"
+    r"warrant(?:s|ing)?|recommend(?:s|ing|ed)?|deserves?|suggest(?:s|ing)?|demand(?:s|ing)?|pending|before|"
+    r"without|until|necessitat(?:e|es|ing)) (?:\w+ )?(?:further|additional|more|closer|"
+    r"detailed) (?:\w+ )?(?:investigation|testing|tests?|inspection|examination|analysis|evaluation|"
+    r"verification|review|information|checks?|assessment|scrutiny)\b|\bfurther investigation\b|"
+    r"\b(?:it is |it's |is |are |remains? )(?:\w+ )?(?:unclear|uncertain|inconclusive|ambiguous|"
+    r"undetermined|not (?:clear|certain|sure|obvious) (?:whether|if)|questionable|debatable)\b|"
+    r"\b(?:i am|i'm|we are) (?:not (?:entirely |completely |fully )?(?:sure|certain)|unsure|uncertain)\b|"
+    r"\bmay or may not\b|\bmight or might not\b|\bwhether (?:this|it|these|or not)\b[^.]{0,60}\b(?:depends|"
+    r"remains|is unclear|is unknown)\b|\bdepend(?:s|ing) on (?:the |its |what |whether |how |"
+    r"company )?(?:\w+ ){0,3}(?:specifications?|standards?|requirements?|tolerances?|criteria|application|"
+    r"use|severity)\b|\bif (?:this|it) is (?:indeed |really |actually )?(?:a |an )?(?:defect|anomaly)\b"
 )
 
 
@@ -186,8 +189,11 @@ def _judge_anomalous(case: Case, think: Reading, verdicts: list[tuple[Verdict, C
             "answer", "reject", f"concludes that nothing is wrong with an anomalous sample: {quote(whole[-1][1].text)}"
         )
     elif not any(v == "anomalous" for v, _ in whole):
-        if not any(t.stance == "hedged" for c in think.clauses for t in c.terms):
-            yield Finding("answer", "reject", "never says that anything is wrong with an anomalous sample")
+        stances = {t.stance for c in think.clauses for t in c.terms if t.strong or t.coarse == case.sample.coarse_type}
+        if "hedged" not in stances and "mentioned" not in stances:
+            sound = any(_SUBJECT_IS_SOUND.search(c.text) for c in think.sentences[-1].clauses)
+            severity: Severity = "reject" if sound or "denied" in stances else "person"
+            yield Finding("answer", severity, "never says that anything is wrong with an anomalous sample")
 
 
 def _judge_normal(think: Reading, verdicts: list[tuple[Verdict, Clause]]) -> Iterator[Finding]:
@@ -240,9 +246,9 @@ def _plainly_there(clause: Clause) -> bool:
     """True when the defect is stated as a fact of sight."""
     return bool(
         re.search(
-            r"\b(?:there (?:is|are)|(?:is|are) (?:clearly |plainly |also )?(?:visible|present|evident|seen|observed|"
-            r"noticeable|apparent)|shows?|reveals?|exhibits?|has|i (?:see|notice|observe|find)|can be seen|runs?|lies|"
-            r"appears)\b",
+            r"\b(?:there (?:is|are)|(?:is|are) (?:clearly |plainly |also )?(?:visible|present|evident|seen|"
+            r"observed|noticeable|apparent)|shows?|reveals?|exhibits?|has|i (?:see|notice|observe|find)|"
+            r"can be seen|runs?|lies|appears)\b",
             clause.text,
         )
     )

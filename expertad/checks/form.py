@@ -171,10 +171,14 @@ def check_repetition(case: Case, draft: Draft, think: Reading) -> Iterator[Findi
 def _loop(text: str) -> str | None:
     """What repeats and how often, or None."""
     tokens = _TOKEN.findall(text.lower())
-    triples = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
-    if len(set(triples)) == len(triples):
+    last: dict[tuple[str, ...], int] = {}
+    sizes = set()
+    for i, triple in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        sizes.add(i - last.get(triple, i))
+        last[triple] = i
+    if sizes <= {0}:
         return None  # whatever follows looks for would repeat three words
-    for size in range(1, 13):
+    for size in sorted(sizes - {0}):
         run = 0
         for i in range(size, len(tokens)):
             run = run + 1 if tokens[i] == tokens[i - size] else 0

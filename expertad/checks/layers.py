@@ -15,20 +15,20 @@ from expertad.sample import Case, Draft
 
 _PERCEPTION = re.compile(
     r"\b(?:observ\w+|inspect\w+|examin\w+|scan\w*|look\w*|view\w*|near|spots?|see|seen|notic\w+|visible|"
-    r"visual\w*|appear\w*|shows?|region|area|across|along|throughout|overall|surface|edges?|corners?|sides?|"
-    r"center|centre|display\w*|focus\w*|survey\w*|shown|find|found|images?|photos?|photograph\w*|pictures?|"
-    r"every|each|all|entire\w*|whole|details?|parts?|body|bodies|rims?|base|leads?|pins?|contacts?|terminals?|"
-    r"housing|handle|head|tip|frame|shell|sleeve|threads?|layers|rows?|face|faces|ends?|beside|between|above|"
-    r"below|under|inside|around)\b"
+    r"visual\w*|appear\w*|shows?|region|area|across|along|throughout|overall|surface|edges?|corners?|"
+    r"sides?|center|centre|display\w*|focus\w*|survey\w*|shown|find|found|images?|photos?|photograph\w*|"
+    r"pictures?|every|each|all|entire\w*|whole|details?|parts?|body|bodies|rims?|base|leads?|pins?|"
+    r"contacts?|terminals?|housing|handle|head|tip|frame|shell|sleeve|threads?|layers|rows?|face|faces|"
+    r"ends?|beside|between|above|below|under|inside|around)\b"
 )
 _KNOWLEDGE = re.compile(
     r"\b(?:standards?|expected|expectations?|typical\w*|normal\w*|should|supposed|intended|design\w*|"
     r"uniform\w*|consisten\w+|inconsisten\w+|textur\w+|smooth\w*|rough\w*|contours?|colou?r\w*|shapes?|"
     r"structur\w+|finish|gloss\w*|symmetr\w+|specifi\w+|toleranc\w+|deviat\w+|irregular\w*|manufactur\w+|"
-    r"unlike|instead|rather than|compared|contrast\w*|material|coating|norms?|regular\w*|align\w*|geometr\w+|"
-    r"profile|continu\w+|interrupt\w+|wear|process\w*|handling|quality|requirements?|properly|well-\w+|"
-    r"clean\w*|sharp\w*|level|intact|matte|shiny|flush|straight|round|even\w*|crisp|natural\w*|function\w*|"
-    r"rigid|usual\w*)\b"
+    r"unlike|instead|rather than|compared|contrast\w*|material|coating|norms?|regular\w*|align\w*|"
+    r"geometr\w+|profile|continu\w+|interrupt\w+|wear|process\w*|handling|quality|requirements?|properly|"
+    r"well-\w+|clean\w*|sharp\w*|level|intact|matte|shiny|flush|straight|round|even\w*|crisp|natural\w*|"
+    r"function\w*|rigid|usual\w*|must|ought|has to|have to|requires?|reference|template)\b"
 )
 _DECISION = re.compile(
     r"\b(?:therefore|thus|hence|conclu\w+|consequently|accordingly|overall|so|indicat\w+|confirm\w*|"

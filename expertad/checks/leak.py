@@ -32,6 +32,8 @@ def check_leak(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
             continue
         if not any(t in think.low for t in rule.triggers):
             continue
+        if not rule.pattern.search(think.low):
+            continue
         found = _first(rule, think)
         if found and (rule.family, rule.severity) not in reported and (rule.family, "reject") not in reported:
             reported.add((rule.family, rule.severity))

@@ -66,10 +66,10 @@ RULES: tuple[Rule, ...] = (
     rule(
         "highlight",
         "reject",
-        "box|rectang|square|circle|ellips|oval|contour|polygon|frame|border|overlay",
+        "box|rectang|square|circle|ellips|oval|contour|polygon|frame|border|overlay|outline|marker|arrow|bounding",
         r"\b(?:(?:with)?in|inside|by|under|enclosed (?:by|in|within)|surrounded by|of) (?:the|a|this|"
         rf"that) (?:[\w-]+ )?{COLOR} (?:\w+ )?{SHAPE}\b|\b{COLOR} (?:bounding |dashed |marking )?(?:box|"
-        r"rectangle|polygon|overlay|bounding)\b(?!-)",
+        r"rectangle|polygon|overlay|bounding|marker|arrow)\b(?!-)",
         _DRAWN,
         unless=ON_PRODUCT + r"|\bbox[- ](?:shaped|like)|\bhousing\b",
     ),

@@ -91,7 +91,7 @@ RULES: tuple[Rule, ...] = (
         "reject",
         "sample|specimen|template|unit|golden",
         r"\bgolden (?:samples?|units?|templates?|references?|images?|parts?)\b|\b(?:a|any) (?:normal|reference|"
-        r"good) (?:[a-z]+ )?(?:template|reference)\b|\b(?:the|a|this|our|provided) templates?\b",
+        r"good) (?:[a-z]+ )?(?:template|reference)\b|\b(?:the|a|this|our|provided) (?:[\w-]+ )?templates?\b",
         _SECOND,
         zero_shot=True,
     ),

@@ -105,6 +105,22 @@ RULES: tuple[Rule, ...] = (
     rule(
         "label",
         "reject",
+        "class|category",
+        r"\b(?:scratch|hole|contamination|deformation|abrasion|damage|missing[- ]parts?|foreign[- ]objects?|"
+        r"defect|anomaly) (?:class|category)\b",
+        _TOLD,
+    ),
+    rule(
+        "given information",
+        "reject",
+        "request|query|task|assignment|input|caption|brief",
+        r"\b(?:request|query|task|assignment|input|caption|brief) (?:\w+ )?(?:says?|states?|mentions?|"
+        r"specif\w+|tells?|implies|names)\b",
+        _TOLD,
+    ),
+    rule(
+        "label",
+        "reject",
         "answer",
         r"\b(?:correct|expected|required|right|desired|intended|given|known) answer\b",
         _TOLD,

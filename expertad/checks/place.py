@@ -37,8 +37,7 @@ def _places(think: Reading, n: int) -> list[_Place]:
 def _claims(clause: Clause, coarse: str | None) -> bool:
     """True when the clause says that a defect, or what this coarse type would look like, is there."""
     return any(
-        t.stance in ("asserted", "hedged")
-        or (t.stance == "weighed" and not t.strong and coarse is not None and t.coarse == coarse)
+        t.stance in ("asserted", "hedged") or (t.stance == "mentioned" and coarse is not None and t.coarse == coarse)
         for t in clause.terms
     )
 

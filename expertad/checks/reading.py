@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-Stance = Literal["asserted", "hedged", "denied", "weighed"]
+Stance = Literal["asserted", "hedged", "denied", "weighed", "mentioned"]
 
 _PLAIN = str.maketrans(
     {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " ", "\u2010": "-", "\u2011": "-"}
@@ -23,9 +23,14 @@ _PLAIN = str.maketrans(
 # The words that are not (a hole, a line, a gap may be the design) count only with an adjective that makes them stand
 # out.
 _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
-    (r"scratch(?:es|ed|ing)?|score marks?|scor(?:ed|ing)|scrap(?:e[sd]?|ing)", "Scratch", True),
-    (r"linear (?:anomal(?:y|ies)|marks?|traces?|grooves?)", "Scratch", False),
-    (r"abra(?:sions?|ded|ding)|scuff(?:s|ed|ing)?|erosion|eroded|chaf(?:ed|ing)|fray(?:ed|ing)?", "Abrasion", True),
+    (r"scratch(?:es|ed|ing)?|score marks?|scrap(?:e[sd]?|ing)", "Scratch", True),
+    (r"linear (?:anomal(?:y|ies)|marks?|traces?|grooves?)|scor(?:ed|ing)", "Scratch", False),
+    (
+        r"abra(?:sions?|ded|ding)|scuff(?:s|ed|ing)?|erosion|eroded|chaf(?:ed|ing)|fray(?:ed|ing)?|"
+        r"(?:worn|rubbed) (?:through|down|away|off|flat|out|bare)",
+        "Abrasion",
+        True,
+    ),
     (r"wear(?: marks?)?|worn|rubbed|rub marks?|grind(?:ing)? marks?", "Abrasion", False),
     (
         r"contaminat(?:ions?|ed|ing)|contaminants?|stain(?:s|ed|ing)?|smudg(?:e|es|ed|ing)|smear(?:s|ed|ing)?",
@@ -100,10 +105,10 @@ _ENTRIES = tuple((re.compile(p), coarse, strong) for p, coarse, strong in _LEXIC
 
 # What the design of a product has, or what makes a surface word generic.
 _DESIGNED = re.compile(
-    r"(?:mounting|screw|through|threaded|drill(?:ed)?|bolt|pin|vent(?:ilation)?|bore|round|designed|punched|"
-    r"locating|alignment|fixing|solder|contact|slot|key|air|access|printed|parting|seam|mold|mould|straight|"
-    r"regular|uniform|intended|clean|adjacent|surrounding|remaining|other|contact|clearance|functional|"
-    r"production|date|registration|brand)s?[ -]$"
+    r"(?:mounting|screw|through|threaded|drill(?:ed)?|bolt|pin|vent(?:ilation)?|bore|round|designed|"
+    r"punched|locating|alignment|fixing|solder|contact|slot|key|air|access|printed|parting|seam|mold|mould|"
+    r"straight|regular|uniform|intended|clean|adjacent|surrounding|remaining|other|contact|clearance|"
+    r"functional|production|date|registration|brand)s?[ -]$"
 )
 _STANDS_OUT = re.compile(
     r"\b(?:dark(?:er)?|bright(?:er)?|white|whitish|black|brown(?:ish)?|red(?:dish)?|yellow(?:ish)?|"
@@ -122,10 +127,10 @@ _NEGATION = re.compile(
 )
 # The predicate after a defect word that denies it: "scratches are not visible", "dents are absent".
 _DENIED_AFTER = re.compile(
-    r"^(?![^;:]*\b(?:in|on|from|to) (?:the|a|its) (?:\w+ )?(?:reference|normal|template|good|standard|first|"
-    r"defect-free)\b)[^;:]*?\b(?:(?:is|are|was|were|has|have|had|can|could|do|does|did)(?:n't| not|"
-    r"not)\b(?: \w+){0,2} (?:visible|present|seen|found|observed|noted|detected|noticeable|evident|apparent|"
-    r"identified|exist|appear|occur|discernible|detectable|there|recogni[sz]able|seen)|"
+    r"^(?![^;:]*\b(?:in|on|from|to) (?:the|a|its) (?:\w+ )?(?:reference|normal|template|good|standard|"
+    r"first|defect-free)\b)[^;:]*?\b(?:(?:is|are|was|were|has|have|had|can|could|do|does|did)(?:n't| not|"
+    r"not)\b(?: \w+){0,2} (?:visible|present|seen|found|observed|noted|detected|noticeable|evident|"
+    r"apparent|identified|exist|appear|occur|discernible|detectable|there|recogni[sz]able|seen)|"
     r"(?:is|are|was|were) (?:completely |entirely |all )?(?:absent|ruled out|excluded|nowhere)\b|"
     r"(?:can|could) be (?:ruled out|excluded)|not (?:visible|present|observed|detected|found|seen|evident|"
     r"apparent)\b)"
@@ -147,73 +152,80 @@ _WEIGHED = re.compile(
     r"signs? of any|(?:could|may|might|can|will|would|to|likely|potentially|eventually|"
     r"possibly) (?:[\w-]+ )?(?:lead|cause|result|affect|compromise|impair|reduce|allow|promote|accelerate|"
     r"create|weaken|propagate|develop|become|grow|hinder|prevent|hamper|worsen|permit|introduce|trap|"
-    r"interfere|shorten|disrupt|interrupt|damage|break|crack|contaminate|scratch|tear|fail)|lead(?:s|ing)? to|"
-    r"result(?:s|ing)? in (?:a )?(?:failure|premature|reduced)|what (?:a|an)|definition of|"
-    r"typical(?:ly)? of)\b"
+    r"interfere|shorten|disrupt|interrupt|damage|break|crack|contaminate|scratch|tear|fail)|"
+    r"lead(?:s|ing)? to|result(?:s|ing)? in (?:a )?(?:failure|premature|reduced)|what (?:a|an)|"
+    r"definition of|typical(?:ly)? of)\b"
 )
 # A modal or an adverb that leaves the finding itself open. "could be caused by" is about the cause and leaves
 # nothing open.
 _HEDGED = re.compile(
     r"\b(?:(?:could|may|might|can)(?: (?:also|well|possibly|potentially|perhaps|indeed))* "
-    r"(?:be(?! (?:caused|due|attributed|linked|related|explained|traced|from|the result|the cause))|have been|"
-    r"have|indicate|suggest|represent|contain|reflect|point|exist|constitute|signal|imply|show|appear)|"
-    r"possibl[ey]|perhaps|potential(?:ly)?|maybe|presumably|conceivably|seems? to|suspected|might)\b"
+    r"(?:be(?! (?:caused|due|attributed|linked|related|explained|traced|from|the result|the cause))|"
+    r"have been|have|indicate|suggest|represent|contain|reflect|point|exist|constitute|signal|imply|show|"
+    r"appear)|possibl[ey]|perhaps|potential(?:ly)?|maybe|presumably|conceivably|seems? to|suspected|"
+    r"might)\b"
 )
 FINE = re.compile(
     r"(?<![\w-])(?:intact|undamaged|unblemished|unmarred|unmarked|unscathed|unbroken|unaffected|"
-    r"flawless(?:ly)?|faultless|pristine|normal(?:ly)?|regular(?:ly)?|uniform(?:ly|ity)?|smooth(?:ly|ness)?|"
-    r"clean(?:ly)?|evenly|consisten(?:t|tly|cy)|correct(?:ly)?|proper(?:ly)?|sound|acceptable|acceptably|"
-    r"straight|symmetr(?:y|ic|ical|ically)|good|well|[a-z]+-free|as expected|as intended|as designed|fine|"
-    r"complete(?:ly)?|crisp|sharp(?:ly)?|unremarkable|even|aligned|continuous(?:ly)?|homogeneous|legible|"
-    r"expected|conform(?:s|ing)?|compl(?:y|ies)|adher(?:e|es)|meets?|match(?:es)?|resembles?)(?![\w])"
+    r"flawless(?:ly)?|faultless|pristine|normal(?:ly)?|regular(?:ly)?|uniform(?:ly|ity)?|"
+    r"smooth(?:ly|ness)?|clean(?:ly)?|evenly|consisten(?:t|tly|cy)|correct(?:ly)?|proper(?:ly)?|sound|"
+    r"acceptable|acceptably|straight|symmetr(?:y|ic|ical|ically)|good|well|[a-z]+-free|as expected|"
+    r"as intended|as designed|fine|complete(?:ly)?|crisp|sharp(?:ly)?|unremarkable|even|aligned|"
+    r"continuous(?:ly)?|homogeneous|legible|expected|conform(?:s|ing)?|compl(?:y|ies)|adher(?:e|es)|meets?|"
+    r"match(?:es)?|resembles?)(?![\w])"
 )
 _NOT_FINE = re.compile(
     r"\bno longer (?!than\b)[a-z]+|\b(?:does|do|did)(?: not|n't) (?:sit|lie|close|line up|reach|stand|fit|"
-    r"continue|run|seat|lock|point|align|extend|cover|touch)\b|\b(?:lean|protrud|bow|sag|stick|jut|droop)(?:s|"
-    r"es|ing|ed)?\b (?:\w+ )?(?:out|inward|outward|away|down|up|sideways|forward|backward)\w*|"
-    r"\b(?:not(?! only)|never|cannot|fails? to|far from|less|n't)(?: [\w'-]+){0,3}? (?:intact|normal|regular|"
-    r"uniform(?:ly)?|smooth(?:ly)?|clean|even(?:ly)?|consistent|correct(?:ly)?|proper(?:ly)?|sound|acceptable|"
-    r"straight|symmetrical|continuous|complete|aligned|flush|flat|as expected|conform|comply|adhere|meet|"
-    r"match|belong|follow|expected|part of|in place|closed|round|circular|level|parallel)(?:ly)?\b"
+    r"continue|run|seat|lock|point|align|extend|cover|touch)\b|\b(?:lean|protrud|bow|sag|stick|jut|"
+    r"droop)(?:s|es|ing|ed)?\b (?:\w+ )?(?:out|inward|outward|away|down|up|sideways|forward|backward)\w*|"
+    r"\b(?:not(?! only)|never|cannot|fails? to|far from|less|n't)(?: [\w'-]+){0,3}? (?:intact|normal|"
+    r"regular|uniform(?:ly)?|smooth(?:ly)?|clean|even(?:ly)?|consistent|correct(?:ly)?|proper(?:ly)?|sound|"
+    r"acceptable|straight|symmetrical|continuous|complete|aligned|flush|flat|as expected|conform|comply|"
+    r"adhere|meet|match|belong|follow|expected|part of|in place|closed|round|circular|level|"
+    r"parallel)(?:ly)?\b"
 )
 _SCAN = re.compile(
     r"\b(?:scan(?:s|ned|ning)?|sweep(?:s|ing)?|start(?:s|ed|ing)?|begin(?:s|ning)?|mov(?:e|es|ed|ing)|"
     r"proceed(?:s|ed|ing)?|inspect(?:s|ed|ing|ion)?|examin(?:e|es|ed|ing|ation)|check(?:s|ed|ing)?|"
     r"look(?:s|ed|ing)? (?:at|over|across|closely|from)|go(?:es|ing)? (?:from|over|across|through)|"
     r"review(?:s|ed|ing)?|survey(?:s|ed|ing)?|focus(?:es|ed|ing)?|turn(?:s|ed|ing)? to|observ(?:e|es|ing)|"
-    r"follow(?:s|ed|ing)? the|from (?:the )?[\w-]+(?: [\w-]+)? to (?:the )?\w+|zoom(?:s|ing)?|stud(?:y|ying)|"
-    r"assess(?:es|ed|ing)?|travers(?:e|es|ing)|pass(?:es|ing)? over|work(?:s|ing)? (?:from|across|down|"
-    r"through))\b"
+    r"follow(?:s|ed|ing)? the|from (?:the )?[\w-]+(?: [\w-]+)? to (?:the )?\w+|zoom(?:s|ing)?|"
+    r"stud(?:y|ying)|assess(?:es|ed|ing)?|travers(?:e|es|ing)|pass(?:es|ing)? over|"
+    r"work(?:s|ing)? (?:from|across|down|through))\b"
 )
 
 _SENTENCE_END = re.compile(r"(?:[.!?]+[\"')\]]*(?=\s|$)|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)|…(?=\s|$))")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|approx|cf|vs|fig|no|etc|ca|incl|dia|max|min)|\b[a-z])\.$")
 _DETERMINED = (
-    r"(?:the|a|an|its|it|this|these|that|those|there|their|they|i|we|one|all|both|each|every|no|another|some|"
-    r"several)"
+    r"(?:the|a|an|its|it|this|these|that|those|there|their|they|i|we|one|all|both|each|every|no|another|"
+    r"some|several)"
 )
 _CLAUSE_BREAK = re.compile(
-    r";|:(?!\d)|—|–| - |[()]|,?\s(?=(?:but|however|yet|although|though|whereas|while|except(?: for)?|despite|"
-    r"nevertheless|nonetheless|unlike|in contrast|in comparison|by contrast|compared (?:to|with)|"
+    r";|:(?!\d)|—|–| - |[()]|,?\s(?=(?:but|however|yet|although|though|whereas|while|except(?: for)?|"
+    r"despite|nevertheless|nonetheless|unlike|in contrast|in comparison|by contrast|compared (?:to|with)|"
     r"as opposed to|relative to|apart from|aside from|other than|because|since|until|suggesting|"
     rf"indicating)\b)|,\s+(?=(?:(?:and|or|so|then|as|that|because|where|with|yet) )?{_DETERMINED}\b)|"
     r",\s+(?=(?:which|where|with|so|then|thus|hence|therefore|resulting|revealing|exposing|leaving|causing|"
-    r"showing|implying|confirming|pointing|creating|forming|giving|making|producing|interrupting|disrupting|"
-    r"running|extending|starting|located|positioned|visible|consistent|reaching|breaking|deviating|standing|"
-    rf"cutting|crossing|contrasting)\b)|\s(?=and {_DETERMINED}\b(?! (?:of|for)\b))|"
+    r"showing|implying|confirming|pointing|creating|forming|giving|making|producing|interrupting|"
+    r"disrupting|running|extending|starting|located|positioned|visible|consistent|reaching|breaking|"
+    rf"deviating|standing|cutting|crossing|contrasting)\b)|\s(?=and {_DETERMINED}\b(?! (?:of|for)\b))|"
     r"\s(?=with (?:a|an|one|two|three|several|some|visible|clear)\b)|"
     r"\s(?=(?:where|indicating|suggesting|revealing|confirming|showing)\b)"
 )
 _LEAD_IN = re.compile(
-    r"^(?:and |then |next,? |first,? |finally,? )?(?:upon|on|when|while|after|by|during|from|scanning|moving|"
-    r"examining|looking|starting|going|sweeping|beginning|inspecting|proceeding|checking|focusing|following|"
-    r"turning|observing|working|zooming|surveying|reviewing|across|over)\b[^,]*,\s+"
+    r"^(?:and |then |next,? |first,? |finally,? )?(?:upon|on|when|while|after|by|during|from|scanning|"
+    r"moving|examining|looking|starting|going|sweeping|beginning|inspecting|proceeding|checking|focusing|"
+    r"following|turning|observing|working|zooming|surveying|reviewing|across|over)\b[^,]*,\s+"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word for a defect in its place: `start` and `end` are offsets in the text, `coarse` the type it points to."""
+    """A word for a defect in its place: `start` and `end` are offsets in the text, `coarse` the type it points to.
+
+    Its stance: said to be there ("asserted"), perhaps ("hedged"), not ("denied"), only talked about ("weighed":
+    looked for, feared, asked), or a word that may as well be the design ("mentioned": a hole, a line).
+    """
 
     text: str
     start: int
@@ -352,7 +364,7 @@ def _term(text: str, match: re.Match[str], offset: int, asked: bool) -> Term | N
     if lacking and _TERM.search(after):
         return None  # "absence of scratches": the word denies, it is not the defect
     if not strong and stance in ("asserted", "hedged") and not _STANDS_OUT.search(before):
-        stance = "weighed"
+        stance = "mentioned"
     return Term(word, offset + match.start(), offset + match.end(), stance, coarse, strong)
 
 
