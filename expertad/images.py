@@ -26,8 +26,8 @@ from expertad.grid import largest_channel
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused: decoded, one would take more memory than all workers together should."""
 
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([0-9]+)")
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([0-9]{1,3})")
 
 
 @dataclass(frozen=True, slots=True)
