@@ -13,8 +13,9 @@ A rollout dump is Parquet, one row a completion:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,37 @@ def _rollout(path: Path, number: int, row: dict[str, Any], grid: int) -> Rollout
         raise UserError(f"{path}, row {number}: {error}") from None
     group = f"{row['step']}/{row['group']}" if "step" in row and "group" in row else str(row.get("group", ""))
     return Rollout(completion, truth, group)
+
+
+def write_rollouts(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Writes one generation's rollouts to `<folder>/step-<n>.parquet`; a repeated step replaces its file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    fixed = {
+        "step": pa.int32(),
+        "group": pa.int32(),
+        "index": pa.int32(),
+        "id": pa.string(),
+        "completion": pa.string(),
+        "tokens": pa.int32(),
+        "anomalous": pa.bool_(),
+        "location": pa.string(),
+        "fine_type": pa.string(),
+        "coarse_type": pa.string(),
+        "cells": pa.list_(pa.int32()),
+    }
+    kinds = {name: fixed.get(name, pa.float64()) for name in rows[0]}
+    path = folder / f"step-{rows[0]['step']:06d}.parquet"
+    partial = path.with_suffix(".partial")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list(kinds.items()))), partial)
+    partial.rename(path)
+
+
+def one_token_an_image(ids: Sequence[int], image_token: int) -> list[int]:
+    """Token ids with every run of image tokens reduced to one, as vLLM wants them beside the images."""
+    reduced: list[int] = []
+    for token, run in groupby(ids):
+        reduced += [token] if token == image_token else list(run)
+    return reduced

@@ -28,6 +28,7 @@ from expertad.errors import ExpertADError
 from training import settings, stage
 from training.compat import import_torchvision
 from training.data import check_truths, load_rows, sc_grpo_rows
+from training.health import Health
 from training.rewards import reward_functions, scheme
 
 
@@ -76,7 +77,7 @@ def make_trainer(run: settings.Settings, model: str, out: Path) -> tuple[Any, An
     Raises:
         UserError: the data cannot be used, or the reward scheme does not exist.
     """
-    from training.trainer import Health, ScGrpoTrainer
+    from training.trainer import ScGrpoTrainer
 
     chosen = scheme(run.sc_grpo.rewards, run.sc_grpo.location)
     rows = load_rows(run.dataset, "sc_grpo", Path(run.image_root) if run.image_root else None)

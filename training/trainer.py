@@ -13,97 +13,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from expertad.errors import ConfigError
 from training.compat import import_torchvision
 from training.data import TRUTH_COLUMNS
-from training.rewards import read
+from training.health import Health
 from training.rewards.scheme import completion_text
+from training.rollouts import one_token_an_image, write_rollouts
 
 import_torchvision()
 
 import torch  # noqa: E402
 from accelerate.utils import gather_object  # noqa: E402
 from trl import GRPOTrainer  # noqa: E402
-
-
-def one_token_an_image(ids: Sequence[int], image_token: int) -> list[int]:
-    """Token ids with every run of image tokens reduced to one, as vLLM wants them beside the images."""
-    reduced: list[int] = []
-    for token, run in groupby(ids):
-        reduced += [token] if token == image_token else list(run)
-    return reduced
-
-
-@dataclass
-class Health:
-    """Watches sampled completions for the ways in which GRPO dies quietly.
-
-    Args:
-        window: steps that a condition must hold on average before it is a warning.
-        silent: share of groups without variance from which nothing is learnt any more.
-        one_sided: share of one answer among answers, on images of both labels.
-        shrunk: share of the first window's length below which completions have collapsed.
-    """
-
-    window: int = 20
-    silent: float = 0.9
-    one_sided: float = 0.98
-    shrunk: float = 0.3
-    _silent: deque[float] = field(init=False)
-    _yes: deque[tuple[int, int, bool]] = field(init=False)
-    _length: deque[float] = field(init=False)
-    _first: list[float] = field(init=False, default_factory=list)
-    _active: set[str] = field(init=False, default_factory=set)
-
-    def __post_init__(self) -> None:
-        """Makes the windows."""
-        self._silent = deque(maxlen=self.window)
-        self._yes = deque(maxlen=self.window)
-        self._length = deque(maxlen=self.window)
-
-    def update(self, rows: Sequence[dict[str, Any]]) -> list[str]:
-        """Takes the rollouts of one step; returns warnings that have just become true.
-
-        Args:
-            rows: of the rollout dump, at least group, reward, completion, tokens and anomalous.
-        """
-        groups: dict[int, list[float]] = {}
-        for row in rows:
-            groups.setdefault(row["group"], []).append(row["reward"])
-        self._silent.append(sum(max(g) - min(g) < 1e-6 for g in groups.values()) / len(groups))
-        answers = [read(row["completion"]).answer for row in rows]
-        both = len({row["anomalous"] for row in rows}) == 2
-        self._yes.append((answers.count("yes"), answers.count("yes") + answers.count("no"), both))
-        length = sum(row["tokens"] for row in rows) / len(rows)
-        self._length.append(length)
-        if len(self._first) < self.window:
-            self._first.append(length)
-        if len(self._silent) < self.window:
-            return []
-        now = set(self._conditions())
-        new, self._active = sorted(now - self._active), now
-        return new
-
-    def _conditions(self) -> Iterator[str]:
-        silent = sum(self._silent) / len(self._silent)
-        if silent >= self.silent:
-            yield f"reward variance is gone: {silent:.0%} of the groups earn all the same, so nothing is learnt"
-        yes, answered = sum(y for y, _, _ in self._yes), sum(n for _, n, _ in self._yes)
-        if answered and any(both for _, _, both in self._yes):
-            share = max(yes, answered - yes) / answered
-            if share >= self.one_sided:
-                yield f"one class is always answered: {'yes' if 2 * yes > answered else 'no'}, by {share:.0%}"
-        first, last = sum(self._first) / len(self._first), sum(self._length) / len(self._length)
-        if last < self.shrunk * first:
-            yield f"length collapse: completions of {last:.0f} tokens, {first:.0f} at the start"
 
 
 class ScGrpoTrainer(GRPOTrainer):
@@ -181,32 +107,6 @@ class ScGrpoTrainer(GRPOTrainer):
                 if self._rollouts:
                     with (self._rollouts.parent / "health.jsonl").open("a", encoding="utf-8") as file:
                         file.write(json.dumps(line) + "\n")
-
-
-def write_rollouts(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Writes one generation's rollouts to `<folder>/step-<n>.parquet`; a repeated step replaces its file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder.mkdir(parents=True, exist_ok=True)
-    fixed = {
-        "step": pa.int32(),
-        "group": pa.int32(),
-        "index": pa.int32(),
-        "id": pa.string(),
-        "completion": pa.string(),
-        "tokens": pa.int32(),
-        "anomalous": pa.bool_(),
-        "location": pa.string(),
-        "fine_type": pa.string(),
-        "coarse_type": pa.string(),
-        "cells": pa.list_(pa.int32()),
-    }
-    kinds = {name: fixed.get(name, pa.float64()) for name in rows[0]}
-    path = folder / f"step-{rows[0]['step']:06d}.parquet"
-    partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list(kinds.items()))), partial)
-    partial.rename(path)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from expertad.record import (
     ZERO_SHOT_PROMPT,
     validate,
 )
+
+# Read when `datasets` is imported; keeps the rows of these tests out of the user's cache.
+os.environ.setdefault("HF_DATASETS_CACHE", f"{tempfile.gettempdir()}/expertad-tests-datasets")
 
 SIDE = 84
 KINDS = [
@@ -126,12 +131,6 @@ def one_shot_dataset(tmp_path_factory) -> Path:
 def annotations_only(tmp_path) -> tuple[Path, Path]:
     """(data set, image root): paths without images."""
     return publish(tmp_path / "dataset", tmp_path / "images", COUNTS, with_images=False), tmp_path / "images"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Keeps `datasets` from writing into the user's cache."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path_factory.getbasetemp() / "hf"))
 
 
 @pytest.fixture(scope="session")

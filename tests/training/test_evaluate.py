@@ -1,0 +1,88 @@
+"""Scores worked by hand, and the health warnings."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.evaluate import interval, score
+from training.health import Health
+
+NO = "<think>a</think><answer>No</answer>"
+YES = "<think>a</think><location>top</location><type>scratch</type><answer>Yes</answer>"
+
+
+def row(anomalous, completion, category="c"):
+    truth = {"location": "top", "coarse_type": "Scratch", "cells": [1]} if anomalous else {}
+    empty = {"location": None, "fine_type": None, "coarse_type": None, "cells": []}
+    return {"category": category, "anomalous": anomalous, **empty, **truth, "completion": completion}
+
+
+def test_balanced_accuracy_is_the_mean_over_labels_not_over_images():
+    s = score([row(True, YES), *[row(False, NO)] * 8, *[row(False, YES)] * 2])
+    assert s["balanced_accuracy"] == pytest.approx((1.0 + 0.8) / 2)
+    assert (s["normal"], s["anomalous"], s["n"]) == (10, 1, 11)
+    assert s["rewards"]["total"]["mean"] == pytest.approx((4 + 8 * 2 + 0) / 11)
+
+
+def test_an_answer_that_cannot_be_read_is_wrong_and_counted():
+    s = score([row(True, "<answer>perhaps</answer>"), row(False, ""), row(False, NO)])
+    assert s["unread_answers"] == 2
+    assert s["balanced_accuracy"] == pytest.approx(0.25)
+    assert s["format"] == pytest.approx(1 / 3)
+
+
+def test_location_and_type_are_scored_on_found_defects_only():
+    elsewhere = YES.replace("top", "bottom")
+    s = score([row(True, YES), row(True, elsewhere), row(True, NO), row(False, NO)])
+    assert s["location_on_found"] == pytest.approx(0.5)
+    assert s["type_on_found"] == pytest.approx(1.0)
+
+
+def test_a_missing_label_leaves_the_balance_unknown():
+    s = score([row(False, NO)])
+    assert s["balanced_accuracy"] is None
+    assert s["accuracy_anomalous"] is None
+
+
+def test_categories_are_scored_apart():
+    s = score([row(True, YES, "a"), row(False, NO, "a"), row(True, NO, "b"), row(False, NO, "b")])
+    assert s["categories"] == {"a": 1.0, "b": 0.5}
+
+
+def test_the_interval_narrows_with_images_and_never_vanishes():
+    assert interval(50, 100) > interval(500, 1000) > 0
+    assert interval(100, 100) > 0
+    assert interval(50, 100) == pytest.approx(0.096, abs=0.002)
+
+
+def rollouts(reward, completion, tokens=50):
+    return [
+        {"group": i // 4, "reward": reward(i), "completion": completion(i), "tokens": tokens, "anomalous": i % 8 < 4}
+        for i in range(16)
+    ]
+
+
+def healthy(i):
+    return YES if i % 2 else NO
+
+
+def test_a_healthy_run_raises_no_warning():
+    health = Health(window=5)
+    assert [w for _ in range(12) for w in health.update(rollouts(lambda i: i % 4, healthy))] == []
+
+
+@pytest.mark.parametrize(
+    ("reward", "completion", "tokens", "warning"),
+    [
+        (lambda i: 1.0, healthy, 50, "reward variance is gone"),
+        (lambda i: i % 4, lambda i: NO, 50, "one class is always answered: no"),
+        (lambda i: i % 4, healthy, 5, "length collapse"),
+    ],
+)
+def test_each_quiet_death_is_told_once(reward, completion, tokens, warning):
+    health = Health(window=5)
+    for _ in range(5):
+        assert health.update(rollouts(lambda i: i % 4, healthy)) == []
+    told = [w for _ in range(20) for w in health.update(rollouts(reward, completion, tokens))]
+    assert len(told) == 1
+    assert warning in told[0]
