@@ -135,7 +135,8 @@ def _drop_orientations(tokens: Tokens, atoms: list[Atom]) -> list[Atom]:
         between = tokens.between(first.core, second.start) - {"-"}
         travel = between == {"to"} and tokens.before(first.start) not in ARTICLES
         symmetry = tokens.after(second.core).startswith(("symmetr", "asymmetr", "orient"))
-        if travel or (symmetry and between <= {"/"}):
+        hyphened = tokens.word(first.core) == "-" and first.core + 1 == second.start
+        if travel or hyphened or (symmetry and between <= {"/"}):
             dropped |= {index, index + 1}
     return [atom for index, atom in enumerate(atoms) if index not in dropped]
 
@@ -159,8 +160,9 @@ def _owner(tokens: Tokens, index: int) -> Owner:
 
 
 _TURNED = words(
-    "bent bends bending tilted tilting leaning leans pointing points rotated facing faces curved curves skewed slanted"
-    " turned inclined oriented orientated deflected displaced shifted moved pulled pushed twisted folded"
+    "bent bend bends bending tilted tilt tilts tilting leaning lean leans pointing point points rotated rotate rotates"
+    " rotating facing face faces curved curve curves skewed slanted turned turn turns turning inclined oriented"
+    " orientated deflected displaced shifted shift shifts moved pulled pushed twisted twist folded screwed drifts"
 )
 
 
@@ -193,7 +195,8 @@ def _turned(tokens: Tokens, start: int) -> bool:
     index = start - 1 - (tokens.word(start - 1) in ARTICLES)
     if tokens.word(index) not in ("to", "toward", "towards"):
         return False
-    index -= 1 + (tokens.word(index - 1) in HEDGES or tokens.word(index - 1).endswith("ly"))
+    back = tokens.word(index - 1)
+    index -= 1 + (back in HEDGES or back in ("it", "them") or back.endswith("ly"))
     return tokens.word(index) in _TURNED
 
 

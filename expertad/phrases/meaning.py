@@ -59,6 +59,12 @@ _PASSED = (
         " - any anything anywhere even other same"
     )
 )
+_JUDGING = (
+    _COMPARING
+    | _COMPARING_WITH
+    | words("not never cannot no without free devoid nothing none nowhere neither nor instead away far distant from")
+    | SOUND
+)
 _BARE_LIST = LISTING | ARTICLES
 _AT = words("at in on near along around across within over")
 _IN_LIST = _BARE_LIST | words("at on in near along")
@@ -67,9 +73,11 @@ _ON_THE_WAY = _IN_LIST | words("to toward towards through down up then via")
 
 def drop_unmeant(tokens: Tokens, places: list[Place]) -> list[Place]:
     """The places, in their order, that the text says something of, with list neighbors judged alike."""
-    denials = _denials(tokens, places)
-    sound = _sound(tokens, places)
-    return [place for index, place in enumerate(places) if not denials[index] and not sound[index]]
+    # Most texts hold none of the words in question, and need no search around each place.
+    if not tokens.vocabulary.isdisjoint(_JUDGING):
+        denials, sound = _denials(tokens, places), _sound(tokens, places)
+        places = [place for index, place in enumerate(places) if not denials[index] and not sound[index]]
+    return places
 
 
 def _denials(tokens: Tokens, places: list[Place]) -> list[str]:

@@ -71,11 +71,11 @@ NOT_PARTS = words(
     " one thing kind color colour now away click wing brain wrong hand fit over contrast brightness density quality"
     " limit bound value level intensity reflectivity gloss resolution temperature pressure frequency number risk"
     " probability likelihood confidence grade rate cost priority case class standard tolerance threshold severity"
-    " degree saturation luminance roughness hardness strength speed"
+    " degree saturation luminance roughness hardness strength speed torque impression moment track decision result"
 )
 """Nouns before which a direction word says something else: "right angle", "lower contrast"."""
 
-HANDED = words("handed hander thread threaded threading angled")
+HANDED = words("handed hander drive thread threaded threading angled")
 """After "left" or "right": the sense of a thread, of a tool, of a bend."""
 
 DEFECTS = words(
@@ -121,7 +121,12 @@ CLAUSE_ENDS = PUNCTUATION - words(", /")
 STOPS = PUNCTUATION | ARTICLES | PREPOSITIONS | CONJUNCTIONS | VERBS | PRONOUNS | PLACERS
 """What cannot belong to the noun phrase that a direction word opens, so ends it."""
 
-CONNECTORS = words("of at on in near toward towards along by around within close -") | ARTICLES | INTENSIFIERS | HEDGES
+CONNECTORS = (
+    words("of at on in near toward towards along by around within close above below -")
+    | ARTICLES
+    | INTENSIFIERS
+    | HEDGES
+)
 """What may stand between two halves of one place: "near the top edge *on the* right"."""
 
 LISTING = words(", and or nor /")
