@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expertad.errors import PatternError
@@ -158,6 +158,7 @@ FIELD = (
 
 
 @given(FIELD, st.none() | st.tuples(FIELD, FIELD))
+@settings(deadline=None)
 def test_what_is_written_parses_back(think: str, place: tuple[str, str] | None) -> None:
     fields = (think, *place) if place else (think,)
     text = write(*fields)
@@ -173,6 +174,7 @@ SCRAPS = st.lists(st.sampled_from([*TAGS, "<Think>", "< /answer>", "Yes", "no", 
 
 
 @given(st.one_of(st.text(), SCRAPS.map("".join)))
+@settings(deadline=None)
 def test_any_text_is_parsed_or_refused_with_a_reason(text: str) -> None:
     read = parse(text)
     assert (read.kind is None) == (read.reason is not None)
@@ -186,6 +188,7 @@ def test_any_text_is_parsed_or_refused_with_a_reason(text: str) -> None:
 
 
 @given(st.one_of(st.text(), SCRAPS.map("".join)))
+@settings(deadline=None)
 def test_lenient_reads_exactly_the_fields_whose_tag_occurs_once(text: str) -> None:
     read = parse_lenient(text)
     for name in FIELDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expertad.grid import cell_name, cell_names, mentions, phrase_to_cells
@@ -422,6 +422,7 @@ WRAPPINGS = st.sampled_from(
 
 
 @given(data=st.data(), n=st.integers(1, 5))
+@settings(deadline=None)
 def test_every_cells_name_reads_back(data: st.DataObject, n: int) -> None:
     cell = data.draw(st.integers(0, n * n - 1))
     name = cell_name(cell, n)
@@ -438,6 +439,7 @@ def test_every_cells_name_reads_back(data: st.DataObject, n: int) -> None:
     st.lists(st.integers(0, 8), min_size=1, max_size=9, unique=True),
     st.sampled_from(["; ", ". ", " and the ", ", then the "]),
 )
+@settings(deadline=None)
 def test_a_list_of_names_reads_as_their_union(cells: list[int], separator: str) -> None:
     assert read(separator.join(cell_name(cell) for cell in cells)) == set(cells)
 
@@ -449,6 +451,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(WORDS, max_size=40).map(" ".join)), st.integers(1, 5))
+@settings(deadline=None)
 def test_any_text_is_read_and_every_mention_lies_in_it(text: str, n: int) -> None:
     found = mentions(text, n)
     for mention in found:
@@ -460,6 +463,7 @@ def test_any_text_is_read_and_every_mention_lies_in_it(text: str, n: int) -> Non
 
 
 @given(st.lists(WORDS, max_size=25).map(" ".join))
+@settings(deadline=None)
 def test_case_and_width_make_no_difference(text: str) -> None:
     wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isalpha() else letter for letter in text)
     assert phrase_to_cells(text) == phrase_to_cells(wide.upper()) or "r1c1" in text

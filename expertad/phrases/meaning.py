@@ -27,25 +27,9 @@ from expertad.phrases.vocabulary import (
 _NOT_ONLY = words("only just merely limited confined restricted")
 _COMPARING = words("unlike than versus vs opposite outside symmetrical beyond")
 _COMPARING_WITH = words("contrast compared comparison relative")
-_LOOKING = (
-    "scan",
-    "inspect",
-    "examin",
-    "sweep",
-    "view",
-    "look",
-    "seen",
-    "photograph",
-    "illuminat",
-    "lit",
-    "light",
-    "survey",
-    "clockwise",
-    "counterclockwise",
-    "anticlockwise",
-    "proceed",
-    "moving",
-    "check",
+_LOOKING = tuple(
+    "scan inspect examin sweep view look seen photograph illuminat light survey clockwise counterclockwise"
+    " anticlockwise proceed moving check".split()
 )
 _SAMPLES = words("sample reference normal standard template ideal expected good")
 _PASSED = (
