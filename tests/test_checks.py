@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from expertad.checks import CHECKS, CHECKS_VERSION, Finding, near_duplicates, run_checks
 from expertad.checks.duplicates import normalize
 from expertad.checks.leak import RULES
+from expertad.checks.leak_rule import Rule
 from expertad.checks.reading import plain
 from expertad.grid import name_to_cell
 from expertad.sample import Case, Draft, ImageFile, Region, Sample
@@ -178,6 +179,17 @@ def test_no_trigger_hides_a_leak() -> None:
                     rule.pattern.pattern,
                     row["text"],
                 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.family}-{rule.triggers[0]}")
+def test_no_trigger_hides_any_match(rule: Rule) -> None:
+    @given(st.from_regex(rule.pattern))
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def every_match_holds_a_trigger(text: str) -> None:
+        assert any(trigger in text for trigger in rule.triggers)
+
+    every_match_holds_a_trigger()
 
 
 def test_the_product_itself_is_not_one_of_its_parts() -> None:

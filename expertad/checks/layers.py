@@ -28,15 +28,16 @@ _KNOWLEDGE = re.compile(
     r"unlike|instead|rather than|compared|contrast\w*|material|coating|norms?|regular\w*|align\w*|"
     r"geometr\w+|profile|continu\w+|interrupt\w+|wear|process\w*|handling|quality|requirements?|properly|"
     r"well-\w+|clean\w*|sharp\w*|level|intact|matte|shiny|flush|straight|round|even\w*|crisp|natural\w*|"
-    r"function\w*|rigid|usual\w*|must|ought|has to|have to|requires?|reference|template)\b"
+    r"function\w*|rigid|usual\w*|must|ought|has to|have to|requires?|reference|template|belong\w*|part of|"
+    r"beyond)\b"
 )
 _DECISION = re.compile(
     r"\b(?:therefore|thus|hence|conclu\w+|consequently|accordingly|overall|so|indicat\w+|confirm\w*|"
     r"constitut\w+|classif\w+|represent\w*|qualif\w+|judg\w+|deem\w*|consider\w*|verdict|decision|means|"
     r"meets?|conform\w*|compl(?:y|ies)|(?:un)?accept\w*|makes|reject\w*|defect\w*|anomal\w+|abnormal\w*|"
-    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|impair\w*|passes|adheres?|"
-    r"satisf\w*|no reason|must|pass|sorted|un(?:usable|suitable|fit)|condition|good|sound|contaminated|"
-    r"damaged|scrap\w*)\b"
+    r"flaw\w*|fault\w*|non-?conform\w*|fails?|normal|affect\w*|compromis\w*|replac\w*|repair\w*|reduc\w*|"
+    r"impair\w*|passes|adheres?|satisf\w*|no reason|must|pass|sorted|un(?:usable|suitable|fit)|condition|"
+    r"good|sound|contaminated|damaged|scrap\w*)\b"
 )
 # The decision closes the text: its cue has to stand in the last part.
 _DECISION_PART = 0.5

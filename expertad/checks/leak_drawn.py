@@ -121,7 +121,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "highlight",
         "reject",
-        "marked|circled|boxed|outlined|delineated|encircled|traced|indicated|denoted|shown|shaded|tinted",
+        "marked|circled|boxed|outlined|delineated|encircled|traced|indicated|denoted|shown|shaded|tinted|annotated",
         r"\b(?:marked|circled|boxed|delineated|encircled|traced|indicated|denoted|shown|shaded|"
         rf"annotated) (?:in|by|with) (?:a |an |the )?(?:[\w-]+ )?{COLOR}\b(?!-)",
         _DRAWN,
@@ -203,10 +203,20 @@ RULES: tuple[Rule, ...] = (
     rule(
         "highlight",
         "reject",
-        "traced|drawn|sketched|added|placed|superimposed",
+        "traced|drawn|sketched|added|placed|superimposed|shape|stroke|marker|line|box|rectang|square|circle|ellips|oval|contour|polygon|frame|border|overlay",
         r"\b(?:traced|drawn|sketched|added|placed|superimposed) (?:around|over|onto|on top of) (?:the |this |"
         rf"that )?(?:\w+ )?{FOUND}\b|\b{COLOR} (?:line|shape|marker|stroke|{SHAPE}) (?:has been|is|was|"
         r"have been) (?:traced|drawn|sketched|added|placed|superimposed|put)\b",
+        _DRAWN,
+        unless=ON_PRODUCT,
+    ),
+    rule(
+        "highlight",
+        "reject",
+        "rectangle|box|outline|frame|border|circle|contour|line|polygon|overlay|highlight|shape|square|ellips|oval",
+        r"\bcolou?red (?:rectangle|box|outline|frame|border|circle|contour|line|polygon|overlay|highlight)\b|"
+        rf"\b{COLOR} (?:[\w-]+ )?(?:line|shape|{SHAPE}) (?:around|over|about) (?:the |this |"
+        rf"that )?(?:\w+ )?{FOUND}\b",
         _DRAWN,
         unless=ON_PRODUCT,
     ),
@@ -233,7 +243,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "highlight",
         "reject",
-        "marker|visual mark|visual indicator",
+        "marker|visual mark|visual indicator|visual annotation",
         r"\bmarkers? (?:\w+ )?(?:point\w*|indicat\w+|mark\w*|show\w*|highlight\w*|drawn|placed|around|"
         r"surround\w*)|\b(?:by|with|from) (?:the|an?) (?:[\w-]+ )?markers?\b|\bvisual (?:markers?|markings?|"
         r"indicators?|annotations?)\b",

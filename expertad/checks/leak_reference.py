@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "reference",
         "reject",
-        "normal|good|defect-free|golden|template|non|known|anomaly-free|flaw|baseline|control|perfect",
+        "normal|good|defect-free|golden|template|non|known|anomaly-free|flaw|baseline|control|perfect|undamaged",
         r"\b(?:the|this|its|our|provided|given|that|your) (?:provided |given |corresponding |"
         r"matching )?(?:normal|good|defect-free|non-?defective|golden|flawless|anomaly-free|template|"
         rf"known-good|undamaged|baseline|perfect) (?:[a-z]+ )?{_PIECE}s?\b(?! of)",
@@ -89,7 +89,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "reference",
         "reject",
-        "sample|specimen|template|unit|golden",
+        "sample|specimen|template|unit|golden|reference",
         r"\bgolden (?:samples?|units?|templates?|references?|images?|parts?)\b|\b(?:a|any) (?:normal|reference|"
         r"good) (?:[a-z]+ )?(?:template|reference)\b|\b(?:the|a|this|our|provided) (?:[\w-]+ )?templates?\b",
         _SECOND,
@@ -98,7 +98,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "reference",
         "person",
-        "standard|sample|specimen|golden|original",
+        "standard|sample|specimen|golden|original|example|other one|unchanged",
         r"\b(?:a|an|any) (?:normal|good|reference) (?:sample|specimen|example)\b|\bgold(?:en)? standard\b|"
         r"\bthe standard (?:sample|specimen|example|part|version|model|unit|one|product|component|piece|"
         r"item)\b|\b(?:to|with|from|unlike) the original\b(?! (?:material|shape|position|contour|surface|"

@@ -44,7 +44,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "label",
         "reject",
-        "data|training|benchmark|iad|mvtec|json|file|.png|.jp",
+        "data|training|benchmark|iad|mvtec|json|file|.png|.jp|test set",
         r"\bdata ?sets?\b|\btraining (?:data|set|samples?|examples?|images?)\b|\btest set\b|\breal-?iad\b|"
         r"\bmvtec\b|\bbenchmarks?\b|\bmeta-?data\b|\bjson\b|\bfile ?(?:name|path)s?\b|"
         r"\b[\w-]+\.(?:png|jpe?g|json)\b",
@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "label",
         "reject",
-        "type|class|categor|location|defect|anomal",
+        "type|class|categor|location|defect|anomal|position",
         r"\b(?:the|its|this) (?:defect|anomaly|fault)?(?:'s)? ?(?:type|class|category|location|position) (?:is|"
         r"was|has been) (?:already |previously )?(?:known|given|specified|provided|stated|predetermined|"
         r"predefined|labell?ed|supplied|listed as|designated)\b",
@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "label",
         "reject",
-        "know",
+        "know|knew",
         r"\b(?:we|i) (?:already )?kn[eo]w\b(?: that)?(?: \w+){0,3} (?:defect|anomal|type|location|where|normal|"
         r"faulty)|\bknowing (?:that )?(?:the|this|it) (?:\w+ )?(?:defect|anomaly|location|type|part|is|class)\b",
         _TOLD,
@@ -119,6 +119,13 @@ RULES: tuple[Rule, ...] = (
         _TOLD,
     ),
     rule(
+        "given information",
+        "reject",
+        "instructed|the prior",
+        r"\binstructed\b|\bthe prior (?:says?|states?|indicates?|suggests?|tells?|points?|is|was)\b",
+        _TOLD,
+    ),
+    rule(
         "label",
         "reject",
         "answer",
@@ -128,7 +135,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "prior|previous|earlier|preceding|advance|external|supplement|privileged|background|beforehand",
+        "prior|previous|earlier|preceding|advance|external|supplement|privileged|background|beforehand|contextual",
         r"\b(?:prior|previous|previously|earlier|preceding|advance|external|supplementary|privileged|"
         r"contextual) (?:\w+ )?(?:guidance|information|info|instructions?|indications?|hints?|descriptions?|"
         r"assessments?|context|inputs?|notes?|notice|report(?:s|ed)?|identification|location|labels?|"
@@ -154,7 +161,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "specified|known|expected|reported|suspected|targeted|designated",
+        "specified|known|expected|reported|suspected|targeted|designated|indicated|stated",
         r"\b(?:the|this|that|a|on|at|its|in|these) (?:specified|known|reported|targeted) (?:[\w-]+ )?(?:areas?|"
         r"regions?|zones?|locations?|sites?|anomal\w+|defects?|types?|class|categor\w+|section|spots?)\b|"
         r"\b(?:expected|known|reported|specified|stated|indicated) (?:defect|anomaly|anomalous|"
@@ -177,7 +184,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "provided|given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|marked",
+        "provided|given|supplied|stated|mentioned|outlined|specified|indicated|described|listed|marked|set out|defined",
         r"\b(?:information|details|descriptions?|context|hints?|guidance|criteria|locations?|labels?|type|"
         r"categor(?:y|ies)|cues|instructions?|requirements?|conditions|definitions?) (?:that (?:was|were|is|"
         r"has been|have been) |which (?:was|were|is) |as |has been |have been |was |were |"
@@ -190,9 +197,9 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "as indicated|as specified|as instructed|as given|as provided|as told|as annotated|as marked|"
-        "as label|as highlighted|as pointed|as requested|as directed|as suggested|as stated|as described|"
-        "as mentioned|as noted|as shown|as outlined|as identified|as required",
+        "as indic|as inst|as info|as speci|as given|as prov|as prom|as supp|as told|as anno|as mark|as label|"
+        "as highl|as point|as requ|as dire|as adv|as sugg|as stat|as desc|as ment|as noted|as shown|as outl|"
+        "as ident",
         r"\bas (?:instructed|told|annotated|marked|labell?ed|pointed out|requested|directed|informed|advised|"
         r"prompted)\b|\bas (?:given|provided|supplied)\b(?! that)|\bas (?:indicated|specified|suggested|"
         r"outlined|identified|stated|described|mentioned|noted|shown|required) (?:in|by|on|within|from|"
@@ -208,7 +215,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "person",
-        "as noted|as mentioned|mentioned|as stated|as described|aforementioned",
+        "as noted|as mentioned|mentioned|as stated|as described|aforementioned|identified|noted",
         r"\bas (?:noted|mentioned|stated|described)(?: (?:above|earlier|previously|before))?(?=\s*[,.;:)])|"
         r"\b(?:above-?mentioned|previously mentioned|(?:the|hereof|of) mentioned|previously identified|"
         r"earlier identified|previously noted) (?:issues?|defects?|anomal\w+|regions?|areas?|locations?|types?|"
@@ -218,7 +225,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "told|instructed|informed|asked|given|provided|prompted|advised|notified|guided|directed",
+        "told|instructed|informed|asked|given|provided|prompted|advised|notified|guided|directed|pointed out|shown",
         r"\b(?:i|we|i've|we've|i'm|we're) (?:have |had |was |were |am |are |been |just |also |already |"
         r"explicitly |specifically ){0,3}(?:told|instructed|informed|asked|given|provided|prompted|advised|"
         r"notified|guided|directed|shown)\b|\b(?:been|were|was) (?:told|instructed|informed|prompted|notified|"
@@ -278,7 +285,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "reject",
-        "criteri|definition|standards|requirement|categor|predefined|pre-defined",
+        "criteri|definition|standards|requirement|categor|predefined|pre-defined|standard",
         r"\bdefined criteria\b|\bcriteri(?:a|on) (?:for|to|of) (?:identify\w*|classify\w*|recogni[sz]\w+|"
         r"label\w*|categori[sz]\w+|a|an|the|defining) ?(?:an? |the )?['\"]|"
         r"\bcriteri(?:a|on) for (?:identifying|labell?ing|categori[sz]ing)\b|\b(?:criteria|requirements?|"
@@ -291,7 +298,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "given information",
         "person",
-        "definition|category",
+        "definition|category|criteri|description|the '|the \"",
         rf"\b(?:definition|category|criteria|description) (?:of|for) (?:an? |the )?['\"]?(?:{_KINDS})\b|"
         rf"\bcategory ['\"]|\bthe ['\"](?:{_KINDS})['\"]",
         "may quote the type the teacher was told",

@@ -42,7 +42,7 @@ _LEXICON: tuple[tuple[str, str | None, bool], ...] = (
         "Contamination",
         True,
     ),
-    (r"dark(?:ened|er)? (?:spots?|patch(?:es)?|blotch(?:es)?|blobs?)|blotch(?:es)?|blobs?", "Contamination", True),
+    (r"blotch(?:es)?|blobs?", "Contamination", False),
     (
         r"foreign (?:objects?|bod(?:y|ies)|matter|materials?|particles?|elements?|fib(?:er|re)s?|substances?|"
         r"items?)",
@@ -265,16 +265,15 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text read once for all checks. `low` has the text's length, so offsets hold in both."""
+    """A text read once for all checks: its sentences and, in reading order, all their clauses.
+
+    `low` is the text in lower case and has its length, so offsets hold in both.
+    """
 
     text: str
     low: str
     sentences: tuple[Sentence, ...]
-
-    @property
-    def clauses(self) -> tuple[Clause, ...]:
-        """All clauses in reading order."""
-        return tuple(c for s in self.sentences for c in s.clauses)
+    clauses: tuple[Clause, ...]
 
 
 def plain(text: str) -> str:
@@ -306,7 +305,7 @@ def read(text: str) -> Reading:
     for number, (start, end) in enumerate(_sentences(low)):
         clauses = tuple(_clause(low, a, b, number, low[start:end]) for a, b in _clauses(low, start, end))
         sentences.append(Sentence(low[start:end], start, end, clauses))
-    return Reading(text, low, tuple(sentences))
+    return Reading(text, low, tuple(sentences), tuple(c for s in sentences for c in s.clauses))
 
 
 def _sentences(low: str) -> list[tuple[int, int]]:
