@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from expertad.teachers import replies
 from expertad.teachers.base import Fault, RawReply, Request
@@ -180,3 +181,20 @@ def test_any_text_can_be_stored(text: str, odd: str) -> None:
     stored = replies.storable(text + odd)
     assert "\x00" not in stored
     assert stored.encode("utf-8").decode("utf-8") == stored
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "description": st.sampled_from(["", "text", None, 1, ["a"]]),
+            "defect": st.sampled_from([True, 0, 1, "true", None]),
+            "location": st.sampled_from(["left", None, 1, False]),
+            "item": st.sampled_from(["a", None, 3]),
+            "more": json_values,
+        },
+    )
+)
+def test_quick_check_decides_as_the_schema_does(fields: dict[str, Any]) -> None:
+    valid = Draft202012Validator(replies.SCHEMAS["describe"]).is_valid(fields)
+    assert (kind_of(json.dumps(fields)) in ("ok", "repaired")) == valid
