@@ -37,7 +37,7 @@ TEACHER_SETTINGS = (
 
 SourceName = Literal["drawn", "real-iad", "folder"]
 TeacherName = Literal["grounded", "openai", "dashscope"]
-ReviewMode = Literal["auto", "file", "label-studio"]
+ReviewMode = Literal["auto", "file"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
+from sys import intern
 from typing import Any, Literal
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from expertad.errors import DiskFull, WorkspaceError
 from expertad.sample import Region, Sample
@@ -348,7 +349,7 @@ class Ledger:
         names = [item.name for item in fields(Sample)]
         query = sa.select(*[_samples.c[name] for name in names]).where(_samples.c.problem.is_(None))
         with self._begin() as connection:
-            return [Sample(*row) for row in connection.execute(query.order_by(_samples.c.sample_id))]
+            return [_sample(*row) for row in connection.execute(query.order_by(_samples.c.sample_id))]
 
     def entry_problems(self) -> dict[str, str]:
         """Ids of entries that cannot be used, with the reason."""
@@ -429,17 +430,19 @@ class Ledger:
             connection.execute(_calls.insert(), rows)
 
     def quarantined(self) -> dict[str, tuple[str, str]]:
-        """Keys whose last word is a quarantine: key -> (sample id, reason)."""
+        """Keys whose last word is a quarantine: key -> (sample id, "code: reason")."""
+        held = sa.select(_calls.c.key).where(_calls.c.outcome == "quarantine", _calls.c.released.is_(False))
         query = (
-            sa.select(_calls.c.key, _calls.c.sample_id, _calls.c.reason, _calls.c.outcome)
-            .where(_calls.c.outcome.in_(("ok", "repaired", "quarantine")), _calls.c.released.is_(False))
+            sa.select(_calls.c.key, _calls.c.sample_id, _calls.c.code, _calls.c.reason, _calls.c.outcome)
+            .where(_calls.c.key.in_(held), _calls.c.outcome.in_(("ok", "repaired", "quarantine")))
+            .where(_calls.c.released.is_(False))
             .order_by(_calls.c.id)
         )
         last: dict[str, tuple[str, str]] = {}
         with self._begin() as connection:
-            for key, sample_id, reason, outcome in connection.execute(query):
+            for key, sample_id, code, reason, outcome in connection.execute(query):
                 if outcome == "quarantine":
-                    last[key] = (sample_id, reason or "")
+                    last[key] = (sample_id, f"{code}: {reason}" if code else reason)
                 else:
                     last.pop(key, None)
         return last
@@ -468,7 +471,10 @@ class Ledger:
 
     def spent(self) -> dict[tuple[str, str, str], dict[str, float]]:
         """Totals by (model, stage, currency): calls, input_tokens, output_tokens, image_tokens, cost, latency_s."""
-        sums = [sa.func.sum(_calls.c[name]) for name in ("input_tokens", "output_tokens", "image_tokens", "cost", "latency_s")]
+        sums = [
+            sa.func.sum(_calls.c[name])
+            for name in ("input_tokens", "output_tokens", "image_tokens", "cost", "latency_s")
+        ]
         query = sa.select(_calls.c.model, _calls.c.stage, _calls.c.currency, sa.func.count(), *sums).group_by(
             _calls.c.model, _calls.c.stage, _calls.c.currency
         )
@@ -565,6 +571,19 @@ class Ledger:
         with self._begin() as connection:
             return {row[0]: Standing(*row[1:]) for row in connection.execute(query) if row[1] is not None}
 
+    def reasons(self) -> dict[tuple[State, str], int]:
+        """How many samples have each state and reason, as far as runs have placed them."""
+        query = sa.select(_samples.c.state, _samples.c.reason, sa.func.count()).where(_samples.c.state.is_not(None))
+        query = query.group_by(_samples.c.state, _samples.c.reason).order_by(_samples.c.state, _samples.c.reason)
+        with self._begin() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
+    def unusable(self, most: int) -> list[tuple[str, str]]:
+        """Ids and reasons of unusable samples, by id, at most so many."""
+        query = sa.select(_samples.c.sample_id, _samples.c.reason).filter_by(state="unusable")
+        with self._begin() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query.order_by(_samples.c.sample_id).limit(most))]
+
     def settle(self, changed: Mapping[str, Standing]) -> None:
         """Write where samples stand now."""
         if not changed:
@@ -597,8 +616,12 @@ class Ledger:
     def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        dialect: Any = sqlite if self._is_sqlite else postgresql
-        statement = dialect.insert(table)
+        if self._is_sqlite:
+            statement: Any = sqlite.insert(table)
+        else:
+            from sqlalchemy.dialects import postgresql  # takes long to import, and few need it
+
+            statement = postgresql.insert(table)
         keys = [column.name for column in table.primary_key]
         rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
@@ -628,6 +651,31 @@ def _sample_row(sample: Sample) -> tuple[Any, ...]:
         sample.coarse_type,
         sample.image_path,
         sample.mask_path,
+    )
+
+
+def _sample(
+    sample_id: str,
+    category: str,
+    part_id: str,
+    view: str,
+    stratum: Any,
+    code: str,
+    coarse_type: str | None,
+    image_path: str,
+    mask_path: str | None,
+) -> Sample:
+    """A sample whose few-valued texts exist once each, however many rows have them."""
+    return Sample(
+        sample_id,
+        intern(category),
+        intern(part_id),
+        intern(view),
+        intern(stratum),  # type: ignore[arg-type]
+        intern(code),
+        coarse_type and intern(coarse_type),
+        image_path,
+        mask_path,
     )
 
 

@@ -73,7 +73,7 @@ def _photo(path: Path, known: Mapping[str, FileRow]) -> FileRow:
     try:
         facts = images.read_photo_facts(path)
     except ImageError as error:
-        return FileRow(str(path), size, mtime_ns, None, None, None, str(error))
+        return FileRow(str(path), size, mtime_ns, None, None, None, f"unusable photograph: {error}")
     return FileRow(str(path), size, mtime_ns, facts.sha256, facts.width, facts.height, None)
 
 
@@ -86,16 +86,15 @@ def _region(path: Path | None, photo: FileRow, n: int) -> tuple[FileRow, RegionR
         digest = images.sha256_file(path)
     except (OSError, ImageError, MaskError) as error:
         # Without content there is nothing to key the region by; the file's own row carries the reason.
-        return FileRow(str(path), size, mtime_ns, None, None, None, str(error)), RegionRow(
-            "", shape, n, None, str(error)
-        )
+        problem = f"unusable mask: {error}"
+        return FileRow(str(path), size, mtime_ns, None, None, None, problem), RegionRow("", shape, n, None, problem)
     row = FileRow(str(path), size, mtime_ns, digest, None, None, None)
     try:
         return row, RegionRow(
             digest, shape, n, grid.locate(images.read_mask(path, (photo.width, photo.height)), n), None
         )
     except MaskError as error:
-        return row, RegionRow(digest, shape, n, None, str(error))
+        return row, RegionRow(digest, shape, n, None, f"unusable mask: {error}")
 
 
 def image_size(width: int, height: int) -> str:

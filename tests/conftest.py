@@ -36,7 +36,7 @@ def bsdata() -> Path:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small drawn set: every category, eight parts each, 192 pixels."""
+    """A small drawn set: every category, six parts each, 128 pixels."""
     root = tmp_path_factory.mktemp("drawn")
-    draw(root, parts=8, seed=0, size=192)
+    draw(root, parts=6, seed=0, size=128)
     return root
