@@ -165,7 +165,11 @@ def _of_a_part(case: Case, clause: Clause) -> bool:
 
 
 def check_answer(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """The last verdict of the text is the truth, and it is not left open."""
+    """The last verdict of the text is the truth, and it is not left open.
+
+    Rejects the opposite verdict. Asks a person where the text hedges or where no verdict was recognized: it may be worded
+    in a way this reader does not know.
+    """
     truth: Verdict = "anomalous" if case.sample.anomalous else "normal"
     verdicts = [(v, c) for c in think.clauses if (v := _verdict(case, think, c))]
     if truth == "anomalous":
@@ -212,7 +216,10 @@ def _judge_normal(think: Reading, verdicts: list[tuple[Verdict, Clause]]) -> Ite
 
 
 def check_contradiction(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """The text says both that nothing is wrong and that something is, or denies the very kind that it reports."""
+    """The text says both that nothing is wrong and that something is, or denies the very kind that it reports.
+
+    Rejects only when both are said plainly and of the whole product; else a person reads.
+    """
     normal = [c for c in think.clauses if _verdict(case, think, c) == "normal" and not _of_a_part(case, c)]
     anomalous = [c for c in think.clauses if c.asserts and _strong(c)]
     if not anomalous:

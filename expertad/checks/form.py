@@ -84,7 +84,10 @@ _ENGLISH_SHARE = 0.12
 
 
 def check_language(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """Expert-AD is English; teachers slip into Chinese, whole or by the word."""
+    """Expert-AD is English; teachers slip into Chinese, whole or by the word.
+
+    Rejects another language or more than a few foreign characters; asks a person about fewer, which may quote the product.
+    """
     for field, text in _fields(draft):
         for name, pattern in (("Chinese, Japanese or Korean", _CJK), ("non-Latin", _OTHER_SCRIPT)):
             runs = pattern.findall(text)
@@ -283,7 +286,7 @@ _DANGLING = frozenset(
 
 
 def check_truncated(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """The text stops before its last sentence ends."""
+    """The text stops before its last sentence ends: rejects a broken sentence, asks about a missing full stop."""
     text = draft.think.rstrip()
     core = text.rstrip("\"'”’)]")
     if not core or core.endswith((".", "!", "?")) and not core.endswith(("..", "…")):

@@ -44,7 +44,7 @@ _DECISION_PART = 0.5
 
 
 def check_layers(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """Spatial perception, knowledge-driven analysis and decision each leave a trace."""
+    """Spatial perception, knowledge-driven analysis and decision each leave a trace; a person judges what has none."""
     low = think.low
     if not low.strip():
         return

@@ -71,7 +71,11 @@ def _goes_on(think: Reading, clause: Clause, coarse: str | None) -> bool:
 
 
 def check_location(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
-    """Places named for the defect are among the mask's cells and include its location; a normal part has none."""
+    """Places named for the defect are among the mask's cells and include its location; a normal part has none.
+
+    Rejects a place outside the cells, a text without any direction, and a defect placed on a normal part. Asks a person
+    where words are less exact than the cells, miss only the main one, or name a part by its side.
+    """
     region = case.region
     if region is None:
         yield from _check_normal(think)
