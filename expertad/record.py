@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import ValidationError, best_match
 
 from expertad import pattern
 from expertad.errors import PatternError, RecordError
@@ -190,6 +190,38 @@ def _validator(kind: Kind) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
+class _Quick:
+    """Whether a value satisfies a schema, by the library's own keywords.
+
+    `Draft202012Validator` makes a validator of its own for every subschema, to follow references and to tell where an
+    error is. That takes more than half of its time; our schemas have no references, and nearly all rows no error.
+    """
+
+    __slots__ = ("schema",)
+
+    def __init__(self, schema: Any) -> None:
+        self.schema = schema
+
+    def is_valid(self, instance: Any) -> bool:
+        return all(False for _ in self.descend(instance, self.schema))
+
+    def evolve(self, schema: Any) -> _Quick:
+        return _Quick(schema)
+
+    def is_type(self, instance: Any, type: str) -> bool:
+        return bool(Draft202012Validator.TYPE_CHECKER.is_type(instance, type))
+
+    def descend(self, instance: Any, schema: Any, path: Any = None, schema_path: Any = None) -> Iterator[Any]:
+        if isinstance(schema, bool):
+            if not schema:
+                yield ValidationError("nothing is allowed here")
+            return
+        for keyword, value in schema.items():
+            check = Draft202012Validator.VALIDATORS.get(keyword)
+            if check is not None:
+                yield from check(self, value, instance, schema) or ()
+
+
 def validate(row: Mapping[str, Any], kind: Kind) -> None:
     """Check one row, or one file, against its published schema.
 
@@ -201,7 +233,7 @@ def validate(row: Mapping[str, Any], kind: Kind) -> None:
         RecordError: naming the row, the path inside it and the reason.
     """
     validator = _validator(kind)
-    if validator.is_valid(row):
+    if _Quick(validator.schema).is_valid(row):
         return
     error = best_match(validator.iter_errors(row))
     where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path).lstrip(".")

@@ -220,6 +220,37 @@ def test_whatever_the_writer_writes_the_schema_accepts(tmp_path_factory: pytest.
     assert parse(row["messages"][1]["content"]).think == think.strip()
 
 
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 30)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["", "top", "C1", "a" * 64]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    column=st.sampled_from([*COMMON, "messages", "problem", "solution", "extra"]),
+    value=_JSON,
+    kind=st.sampled_from(["pa_sft", "sc_grpo", "held_out"]),
+)
+def test_agrees_with_the_stock_validator(
+    tmp_path_factory: pytest.TempPathFactory, column: str, value: object, kind: Any
+) -> None:
+    row = {**to_row(_made(tmp_path_factory), kind), column: value}
+    schema = json.loads((schema_dir() / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    try:
+        validate(row, kind)
+        accepted = True
+    except RecordError:
+        accepted = False
+    assert accepted is Draft202012Validator(schema).is_valid(row)
+
+
 _cache: list[Any] = []
 
 
