@@ -167,8 +167,8 @@ def _of_a_part(case: Case, clause: Clause) -> bool:
 def check_answer(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The last verdict of the text is the truth, and it is not left open.
 
-    Rejects the opposite verdict. Asks a person where the text hedges or where no verdict was recognized: it may be worded
-    in a way this reader does not know.
+    Rejects the opposite verdict. Asks a person where the text hedges or where no verdict was recognized: it may be
+    worded in a way this reader does not know.
     """
     truth: Verdict = "anomalous" if case.sample.anomalous else "normal"
     verdicts = [(v, c) for c in think.clauses if (v := _verdict(case, think, c))]

@@ -86,7 +86,8 @@ _ENGLISH_SHARE = 0.12
 def check_language(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """Expert-AD is English; teachers slip into Chinese, whole or by the word.
 
-    Rejects another language or more than a few foreign characters; asks a person about fewer, which may quote the product.
+    Rejects another language or more than a few foreign characters; asks a person about fewer, which may quote the
+    product.
     """
     for field, text in _fields(draft):
         for name, pattern in (("Chinese, Japanese or Korean", _CJK), ("non-Latin", _OTHER_SCRIPT)):

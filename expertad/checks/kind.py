@@ -69,8 +69,9 @@ def _named(text: str) -> list[tuple[str, str]]:
 def check_type(case: Case, draft: Draft, think: Reading) -> Iterator[Finding]:
     """The fine-grained type is filed under the sample's coarse type, and the think concludes no other kind.
 
-    Rejects codes, terms listed under another coarse type, and terms wider than any. Asks a person about a new term, which
-    may be justified, about two terms at once, and where a word loosely used for any defect ("damage") is concluded.
+    Rejects codes, terms listed under another coarse type, and terms wider than any. Asks a person about a new term,
+    which may be justified, about two terms at once, and where a word loosely used for any defect ("damage") is
+    concluded.
     """
     fine, coarse = draft.fine_type, case.sample.coarse_type
     if not case.sample.anomalous or coarse is None:
