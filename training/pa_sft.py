@@ -61,6 +61,10 @@ def train(run: settings.Settings, out: Path) -> None:
                 f"row {row_id} may take {tokens} tokens, more than pa_sft.max_tokens {run.pa_sft.max_tokens}; "
                 "raise it, lower max_pixels, or publish shorter reasoning"
             )
+
+    class PaSftTrainer(stage.ReloadsWeights, SFTTrainer):
+        """TRL's trainer, which needs nothing else for these backbones."""
+
     s = run.pa_sft
     arguments = SFTConfig(
         **stage.common_arguments(run, out),
@@ -81,7 +85,7 @@ def train(run: settings.Settings, out: Path) -> None:
         completion_only_loss=True,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    trainer = SFTTrainer(
+    trainer = PaSftTrainer(
         model=model,
         args=arguments,
         train_dataset=rows.remove_columns(["id"]),

@@ -94,6 +94,26 @@ def _readable(path: Path) -> bool:
     return True
 
 
+class ReloadsWeights:
+    """Goes before a TRL trainer among a class's bases: reads a checkpoint's weights the way models are read.
+
+    A checkpoint names weights as the hub does, a model in memory otherwise for these architectures. The trainer of
+    transformers 5.17 matches the names as they are, finds none of them, warns, and goes on with the weights it has: a
+    resumed run would start again from the base model. DeepSpeed and adapters have checkpoints of their own and are
+    left alone.
+    """
+
+    model: Any
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        target = self.model if model is None else model
+        if hasattr(target, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+            return
+        saved = backbones.load_model(resume_from_checkpoint, str(target.dtype).removeprefix("torch."), "sdpa")
+        target.load_state_dict(saved.state_dict())
+
+
 def save_final(trainer: Any, processor: Any, settings: Settings, base: str, out: Path) -> None:
     """Writes the trained model and its processor to `<out>/final`; LoRA is merged into the base first."""
     partial = out / f"{FINAL}.partial"

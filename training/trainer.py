@@ -24,6 +24,7 @@ from training.data import TRUTH_COLUMNS
 from training.health import Health
 from training.rewards.scheme import completion_text
 from training.rollouts import one_token_an_image, write_rollouts
+from training.stage import ReloadsWeights
 
 import_torchvision()
 
@@ -32,7 +33,7 @@ from accelerate.utils import gather_object  # noqa: E402
 from trl import GRPOTrainer  # noqa: E402
 
 
-class ScGrpoTrainer(GRPOTrainer):
+class ScGrpoTrainer(ReloadsWeights, GRPOTrainer):
     """GRPOTrainer with the two repairs, a rollout dump (see training.rollouts) and health warnings.
 
     Args:
