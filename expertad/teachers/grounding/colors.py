@@ -50,13 +50,13 @@ def color_name(lab: Lab) -> str:
     elif noun == "yellow" and lightness < 60:
         noun = "olive"
     elif noun == "yellow" and chroma < 35:
-        noun = "straw yellow"
-    depth = "dark " if lightness < 35 else "light " if lightness >= 75 and noun not in {"straw yellow", "tan"} else ""
+        noun = "pale yellow"
+    depth = "dark " if lightness < 35 else "light " if lightness >= 75 and noun not in {"pale yellow", "tan"} else ""
     return depth + noun
 
 
-def tint_word(inside: Lab, around: Lab) -> str | None:
-    """How a defect's colour departs from its surroundings: "reddish", "greyer", "more saturated", or None.
+def comparative(inside: Lab, around: Lab) -> str | None:
+    """How a defect's colour departs from its surroundings: "more reddish", "greyer", "more saturated", or None.
 
     The defect's own hue is named where it has one that differs from the surroundings'; a faint defect is named by the
     direction of the shift; a loss of chroma is "greyer", since its direction would name a hue nobody sees.
@@ -72,4 +72,4 @@ def tint_word(inside: Lab, around: Lab) -> str | None:
         if abs(own - other) < 6:
             return None
         return "more saturated" if own > other else "greyer"
-    return hue
+    return f"more {hue}"

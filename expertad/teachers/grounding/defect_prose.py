@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from expertad.sample import Region
-from expertad.teachers.grounding.colors import tint_word
+from expertad.teachers.grounding.colors import comparative
 from expertad.teachers.grounding.facts import Defect
 from expertad.teachers.grounding.finetypes import Rule
 from expertad.teachers.grounding.words import (
@@ -161,7 +161,7 @@ def form(about: Subject, voice: Voice) -> str:
             "|[nearly round|roundish] in form, {largest} measures about {span} of the frame's longer edge across]",
             **facts,
         )
-    if defect.solidity < 0.8:
+    if defect.ragged:
         return about.say(
             voice,
             "[{largest} has a [ragged|jagged|irregular] [shape|form][ with indentations|]"
@@ -177,9 +177,9 @@ def form(about: Subject, voice: Voice) -> str:
         )
     return about.say(
         voice,
-        "[{largest} is [compact|blocky] [rather than|and not] drawn out|the form is compact, [without a preferred "
-        "direction|"
-        "about as long as wide]]",
+        "[{largest} is [compact|blocky] [rather than|and not] drawn out"
+        "|the form is [compact|blocky], without a preferred direction"
+        "|{largest} measures some {span} of the frame's longer edge across and is compact in form]",
         **facts,
     )
 
@@ -187,7 +187,9 @@ def form(about: Subject, voice: Voice) -> str:
 def tone(about: Subject, voice: Voice) -> str:
     """Lightness and colour against the ring."""
     defect = about.defect
-    word = tint_word(defect.inside, defect.around)
+    word = comparative(defect.inside, defect.around) if defect.tint else None
+    if not defect.tone_clear:
+        return _within_range(about, word, voice)
     if defect.mixed:
         return about.say(
             voice,
@@ -201,14 +203,14 @@ def tone(about: Subject, voice: Voice) -> str:
         )
     strength = abs(defect.step)
     change = "lighter" if defect.step > 0 else "darker"
-    tail = f" and {word if word.startswith(('more', 'grey')) else 'more ' + word}" if word else ""
+    tail = f" and {word}" if word else ""
     if strength < 2.5:
         if word:
             return about.say(
                 voice,
-                "[{its} tone is [{word}|tinted: {word}] against the surroundings, at [nearly |about ]the same lightness"
-                "|colour, not lightness, sets {them} apart: {it} look{s} {word} beside the adjoining surface]",
-                word=word if word.startswith(("more", "grey")) else "more " + word,
+                "[{its} tone is {word} than that of the surroundings, at [nearly|about] the same lightness"
+                "|colour, not lightness, sets {them} apart: {it} look{s} {word} than the adjoining surface]",
+                word=word,
             )
         return about.say(
             voice,
@@ -222,13 +224,14 @@ def tone(about: Subject, voice: Voice) -> str:
         if strength < 16
         else ("much", "considerably", "far")
     )
-    share = f"{100 * defect.brightness:.0f}%"
+    ratio = defect.brightness
+    share = f"{ratio:.1f} times" if ratio >= 1.25 else f"{100 * ratio:.0f}% of"
     return about.say(
         voice,
         "[{it} {is} {degree} {change}{tail} than the [surface around|surroundings|adjoining surface]"
-        "[, at about {share} of the surrounding brightness|]"
+        "[, at about {share} the surrounding brightness|]"
         "|[against|relative to] the [adjoining|neighbouring|surrounding] surface {it} [appear{s}|look{s}|come{s} out] "
-        "{degree} {change}{tail}[, with {share} of its brightness|]"
+        "{degree} {change}{tail}[, with about {share} its brightness|]"
         "|{its} tone is {degree} {change}{tail} than that of the [adjoining|neighbouring] surface, by about "
         "{points} of lightness]",
         degree=degree,
@@ -236,6 +239,26 @@ def tone(about: Subject, voice: Voice) -> str:
         tail=tail,
         share=share,
         points=points(strength),
+    )
+
+
+def _within_range(about: Subject, word: str | None, voice: Voice) -> str:
+    """Tone where the surroundings are so uneven that lighter or darker would mislead."""
+    if word:
+        return about.say(
+            voice,
+            "[in colour {it} look{s} {word} than the surroundings, while {its} lightness [lies|stays] within their "
+            "range"
+            "|{it} {is} {word} than the [surroundings|surface around], whose lightness varies [widely|too much to "
+            "compare]]",
+            word=word,
+        )
+    return about.say(
+        voice,
+        "[{its} tone [lies|stays] within the range of the surroundings, which [run from dark to light|are uneven in "
+        "tone]"
+        "|light and dark areas [adjoin|surround] {them}, and {its} own tone lies between them"
+        "|{its} lightness alone does not set {them} apart, since the surroundings [vary widely|are uneven in tone]]",
     )
 
 
@@ -318,7 +341,7 @@ def structure(about: Subject, voice: Voice) -> str | None:
 def caveat(about: Subject, voice: Voice) -> str | None:
     """Surroundings that vary more than the defect departs from them."""
     defect = about.defect
-    if defect.noise < 8 or defect.noise < abs(defect.step) or defect.mixed:
+    if defect.noise < 8 or defect.noise < abs(defect.step) or defect.mixed or not defect.tone_clear:
         return None
     return about.say(
         voice,

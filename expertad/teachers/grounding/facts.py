@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 Lab = tuple[float, float, float]
@@ -29,6 +30,8 @@ class Scene:
         falloff: difference between the lightest and the darkest ninth of the frame, L*.
         part_share: share of the frame that the part fills, None where no plain background is found.
         background: name of the plain background's colour, None likewise.
+        part_colors: the part's named colours with their share of the part, largest first; empty likewise.
+        silhouette: the part's area over that of its convex hull, holes filled; None likewise.
     """
 
     colors: tuple[tuple[str, float], ...]
@@ -43,6 +46,8 @@ class Scene:
     falloff: float
     part_share: float | None
     background: str | None
+    part_colors: tuple[tuple[str, float], ...]
+    silhouette: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Likeness:
         overlap: intersection of the two lightness histograms once the mean shift is taken out, 0 to 1.
         grain: the query's grain over the reference's.
         details: number of the reference's small isolated spots of contrast.
+        part: the part's share of the query over its share of the reference, None without a plain background.
         aligned: the two frames coincide after at most a small translation, so places can be compared.
         agreement: correlation of the two frames after that translation, -1 to 1.
     """
@@ -62,13 +68,17 @@ class Likeness:
     overlap: float
     grain: float
     details: int
+    part: float | None
     aligned: bool
     agreement: float
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """The defect against its surroundings: its pixels against a ring of surface around them.
+    """The defect against its surroundings: its pixels against a ring around them.
+
+    Where one tone rules at least three fifths of the ring, lightness and colour are compared with that surface alone,
+    so that print, a seam or a neighbouring feature does not tint it.
 
     Args:
         pieces: number of separate pieces, crumbs under a fiftieth of the largest left out.
@@ -81,8 +91,10 @@ class Defect:
         parallel: two or more elongated pieces run in the same direction within 12 degrees.
         length: the largest piece's length as a share of the frame's longer side.
         inside: mean L*a*b* of the defect.
-        around: mean L*a*b* of the ring.
+        around: median L*a*b* of the ring.
         noise: standard deviation of L* in the ring.
+        tint_noise: root mean square a*b* distance of the ring's pixels to `around`.
+        rank: share of the ring that is darker than the defect's mean.
         brightness: mean grey value of the defect over that of the ring.
         dark_share: share of the defect clearly darker than the ring.
         light_share: share of the defect clearly lighter than the ring.
@@ -107,6 +119,8 @@ class Defect:
     inside: Lab
     around: Lab
     noise: float
+    tint_noise: float
+    rank: float
     brightness: float
     dark_share: float
     light_share: float
@@ -119,19 +133,27 @@ class Defect:
     reference_step: float | None
 
     @property
+    def tone_clear(self) -> bool:
+        """Its lightness stands out from the surroundings; False where they are uneven and its own lies within their "
+        "range.
+        """
+        return self.noise < 8 or self.rank <= 0.1 or self.rank >= 0.9
+
+    @property
     def step(self) -> float:
-        """Lightness of the defect minus that of its surroundings, L*."""
-        return self.inside[0] - self.around[0]
+        """Lightness of the defect minus that of its surroundings, L*; 0 where that says nothing."""
+        return self.inside[0] - self.around[0] if self.tone_clear else 0.0
 
     @property
     def tint(self) -> float:
-        """Distance in a*b* between the defect and its surroundings."""
-        return float(((self.inside[1] - self.around[1]) ** 2 + (self.inside[2] - self.around[2]) ** 2) ** 0.5)
+        """Distance in a*b* between the defect and its surroundings; 0 where their own colours vary as much."""
+        distance = math.dist(self.inside[1:], self.around[1:])
+        return distance if distance >= 1.5 * self.tint_noise else 0.0
 
     @property
     def contrast(self) -> float:
         """Colour difference to the surroundings (CIE76)."""
-        return float((self.step**2 + self.tint**2) ** 0.5)
+        return math.hypot(self.step, self.tint)
 
     @property
     def elongated(self) -> bool:
@@ -147,6 +169,11 @@ class Defect:
     def round(self) -> bool:
         """A compact piece close to a disc; digital perimeters make 0.72 the practical border."""
         return self.aspect < 1.6 and self.roundness >= 0.72
+
+    @property
+    def ragged(self) -> bool:
+        """A compact piece with indentations or a long border."""
+        return not self.elongated and (self.solidity < 0.85 or self.roundness < 0.5)
 
     @property
     def mixed(self) -> bool:

@@ -28,6 +28,9 @@ Array = npt.NDArray[Any]
 SCENE = 256
 CROP = 640
 
+# Pixels of the ring this close to its median (CIE76) share its tone.
+RULING_TONE = 14.0
+
 # Two border colours closer than this (CIE76) count as the same background.
 SAME_BACKGROUND = 14.0
 
@@ -137,13 +140,25 @@ class _Frame:
 
 
 def _plain_background(lab: Array) -> tuple[Lab, Array] | None:
-    """Median colour of the frame's border and the area of that colour joined to it, where the border is plain."""
+    """Median colour and area of a plain background, or None where the frame's border shows none.
+
+    Light falls off over a background, so a quadratic surface is fitted to the border's L*, a* and b*; what is close to
+    it and joined to the border is background.
+    """
     height, width = lab.shape[:2]
     rim = max(2, round(0.03 * min(height, width)))
     edge = np.ones((height, width), bool)
     edge[rim:-rim, rim:-rim] = False
-    median = np.median(lab[edge], axis=0)
-    away = lab - median.astype(np.float32)
+    ys, xs = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    terms = np.stack([np.ones_like(xs), xs, ys, xs * xs, xs * ys, ys * ys], axis=2)
+    seen, at = lab[edge][::7], terms[edge][::7]
+    # A part that runs out of the frame must not bend the fit: it is done twice, the second time without outliers.
+    model = np.linalg.lstsq(at, seen, rcond=None)[0]
+    kept = ((seen - at @ model) ** 2).sum(axis=1) < (2 * SAME_BACKGROUND) ** 2
+    if kept.mean() < 0.8:
+        return None
+    model = np.linalg.lstsq(at[kept], seen[kept], rcond=None)[0]
+    away = lab - terms @ model
     near = (np.einsum("ijk,ijk->ij", away, away) < SAME_BACKGROUND**2).astype(np.uint8)
     if near[edge].mean() < 0.85:
         return None
@@ -151,7 +166,7 @@ def _plain_background(lab: Array) -> tuple[Lab, Array] | None:
     outside = np.zeros(count, bool)
     outside[np.unique(labels[edge & (near > 0)])] = True
     area = outside[labels] & (near > 0)
-    return (_triple(median), area) if 0.07 <= area.mean() <= 0.92 else None
+    return (_triple(np.median(lab[edge], axis=0)), area) if 0.07 <= area.mean() <= 0.92 else None
 
 
 def _shared_background(query: _Frame, reference: _Frame) -> tuple[Lab, Array] | None:
@@ -187,8 +202,12 @@ def _correlation(one: Array, other: Array) -> float:
     return float((one * other).sum()) / norm if norm > 1e-6 else 0.0
 
 
-def _colors(lab: Array) -> tuple[tuple[str, float], ...]:
-    small = cv2.resize(lab, (48, 48), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+def _colors(lab: Array, counted: Array | None = None) -> tuple[tuple[str, float], ...]:
+    """Named colours with their shares, of the whole frame or of the pixels counted."""
+    small = cv2.resize(lab, (64, 64), interpolation=cv2.INTER_AREA)
+    if counted is not None:
+        small = small[cv2.resize(counted.astype(np.uint8), (64, 64), interpolation=cv2.INTER_NEAREST) > 0]
+    small = small.reshape(-1, 3)
     # Steps of two units are finer than any border between names, and leave a few hundred colours to name.
     shades, counts = np.unique(np.round(small / 2).astype(np.int8), axis=0, return_counts=True)
     names: dict[str, int] = {}
@@ -197,6 +216,13 @@ def _colors(lab: Array) -> tuple[tuple[str, float], ...]:
         names[name] = names.get(name, 0) + int(count)
     ranked = sorted(names.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple((name, count / len(small)) for name, count in ranked)
+
+
+def _solidity(part: Array) -> float:
+    """Area over convex hull's area of the largest piece, holes filled."""
+    contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = max(contours, key=cv2.contourArea)
+    return float(cv2.contourArea(largest) / max(1.0, cv2.contourArea(cv2.convexHull(largest))))
 
 
 def _scene(frame: _Frame, background: tuple[Lab, Array] | None) -> Scene:
@@ -220,6 +246,8 @@ def _scene(frame: _Frame, background: tuple[Lab, Array] | None) -> Scene:
         falloff=float(ninths.max() - ninths.min()),
         part_share=None if background is None else float(1 - background[1].mean()),
         background=None if background is None else color_name(background[0]),
+        part_colors=() if background is None else _colors(frame.lab, ~background[1]),
+        silhouette=None if background is None else _solidity(~background[1]),
     )
 
 
@@ -241,6 +269,9 @@ def _likeness(query: _Frame, reference: _Frame, scene: Scene) -> tuple[Likeness,
         overlap=float(np.minimum(one, other).sum()),
         grain=scene.grain / grain if grain > 1e-3 else 1.0,
         details=_details(reference)[0],
+        part=None
+        if scene.part_share is None or reference.background is None
+        else float(scene.part_share / (1 - reference.background[1].mean())),
         aligned=offset is not None,
         agreement=agreement,
     )
@@ -296,17 +327,21 @@ def _defect(
         fx, fy = background[1].shape[1] / width, background[1].shape[0] / height
         part = background[1][int(y0 * fy) : math.ceil(y1 * fy), int(x0 * fx) : math.ceil(x1 * fx)].astype(np.uint8)
         outside = cv2.resize(part, lab.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-        at_silhouette = bool(ring.any() and (ring & outside).sum() >= 0.12 * ring.sum())
+        at_silhouette = _meets(foreground, background[1], bool((ring & outside).sum() >= 0.12 * max(1, ring.sum())))
         if (ring & ~outside).sum() >= 0.2 * max(1, ring.sum()):
             ring &= ~outside
     # A defect's outermost pixels are half surface; the core is taken where there is one.
     core = inward > 1.5 if (inward > 1.5).sum() >= 12 else mask > 0
     if not ring.any():
         ring = mask == 0 if (mask == 0).any() else core
-    # The ring's median: a neighbouring feature that it happens to cross must not tint the surroundings.
-    inside, around = lab[core].mean(axis=0), np.median(lab[ring], axis=0)
+    inside = lab[core].mean(axis=0)
+    # Printing, a seam or a neighbouring feature may cross the ring; where one tone rules it, that is the surroundings.
+    surface = ring & (np.linalg.norm(lab - np.median(lab[ring], axis=0), axis=2) < RULING_TONE)
+    if surface.sum() < 0.6 * ring.sum():
+        surface = ring
+    around = np.median(lab[surface], axis=0)
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    noise = float(lightness[ring].std())
+    noise = float(lightness[surface].std())
     margin_l = max(6.0, 1.5 * noise)
     dx, dy = _gradient(lightness)
     slope = np.hypot(dx, dy)
@@ -323,7 +358,9 @@ def _defect(
         inside=_triple(inside),
         around=_triple(around),
         noise=noise,
-        brightness=float(gray[core].mean() / max(1.0, float(np.median(gray[ring])))),
+        tint_noise=float(np.sqrt(((lab[surface][:, 1:] - around[1:]) ** 2).sum(axis=1).mean())),
+        rank=float((lightness[surface] < inside[0]).mean()),
+        brightness=float(gray[core].mean() / max(1.0, float(np.median(gray[surface])))),
         dark_share=float((lightness[core] < around[0] - margin_l).mean()),
         light_share=float((lightness[core] > around[0] + margin_l).mean()),
         roughness=roughness,
@@ -336,6 +373,16 @@ def _defect(
     )
 
 
+def _meets(foreground: Array, background: Array, touching: bool) -> bool | None:
+    """Whether a defect reaches the silhouette; None where it is too near to it to tell, as in a shadow by the rim."""
+    if touching:
+        return True
+    height, width = background.shape
+    there = cv2.resize(foreground.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0
+    distance = cv2.distanceTransform((~background).astype(np.uint8), cv2.DIST_L2, 3)
+    return False if distance[there].min() > 0.1 * SCENE else None
+
+
 def _edge(slope: Array, inward: Array, outward: Array, ring: Array, step: float) -> float | None:
     """Steep quarter of the slopes near the border, texture's own slope taken off, as a share of the contrast."""
     if abs(step) < 4:
@@ -346,12 +393,37 @@ def _edge(slope: Array, inward: Array, outward: Array, ring: Array, step: float)
 
 
 def _texture(dx: Array, dy: Array, slope: Array, core: Array, ring: Array) -> tuple[float | None, float | None]:
-    """Roughness inside over the ring's, and the direction of streaks inside; both None for under 80 core pixels."""
+    """Roughness inside over the ring's, and the direction of streaks that the ring does not share.
+
+    Both are None for under 80 core pixels.
+    """
     if core.sum() < 80 or not ring.any():
         return None, None
     inside, around = float(slope[core].mean()), float(slope[ring].mean())
-    direction, coherence = _orientation(dx[core], dy[core])
-    return (inside + 0.1) / (around + 0.1), direction if coherence >= 0.5 and inside >= 0.8 else None
+    own, others = _streaks(dx[core], dy[core]), _streaks(dx[ring], dy[ring])
+    shared = own is not None and others is not None and _turn(own, others) <= 20
+    return (inside + 0.1) / (around + 0.1), None if shared else own
+
+
+def _streaks(dx: Array, dy: Array) -> float | None:
+    """Direction of parallel streaks, None where there are none.
+
+    Slopes count up to their median alone, so that one strong line is no texture; and they must point both ways across
+    the streaks, since a shaded surface slopes in one direction too.
+    """
+    slope = np.hypot(dx, dy)
+    if slope.mean() < 0.8:
+        return None
+    weight = 1 / np.maximum(slope, np.median(slope))
+    across, down = dx * weight, dy * weight
+    direction, coherence = _orientation(across, down)
+    one_way = math.hypot(float(across.mean()), float(down.mean())) / float(np.hypot(across, down).mean())
+    return direction if coherence >= 0.5 and one_way < 0.4 else None
+
+
+def _turn(one: float, other: float) -> float:
+    """Angle between two directions, 0 to 90 degrees."""
+    return min(abs(one - other), 180 - abs(one - other))
 
 
 def _reference_step(foreground: Array, reference: _Frame, offset: tuple[float, float]) -> float | None:
@@ -381,7 +453,7 @@ def _shape(mask: Array, long_side: int) -> dict[str, Any]:
     hull = cv2.convexHull(contour)
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, closed=True) / 2 + 1
     directions = [a for extent, ratio, a, _ in axes if ratio >= 3 and extent >= 0.4 * length]
-    turn = max((min(abs(a - directions[0]), 180 - abs(a - directions[0])) for a in directions), default=0)
+    turn = max((_turn(a, directions[0]) for a in directions), default=0)
     return {
         "pieces": len(kept),
         "aspect": aspect,

@@ -257,12 +257,13 @@ def _scene_clauses(facts: Facts, voice: Voice) -> list[str]:
     scene = facts.scene
     return _spoken(
         (
-            lambda: of.tone(scene, voice),
+            lambda: of.part_tone(scene, voice) or of.tone(scene, voice),
             lambda: of.light(scene, voice),
             lambda: of.grain(scene, voice),
             lambda: of.edges(scene, voice),
             lambda: of.symmetry(scene, voice),
             lambda: of.extent(scene, voice),
+            lambda: of.silhouette(scene, voice),
             lambda: of.details(scene, voice),
         ),
         voice,
@@ -274,6 +275,7 @@ def _likeness_clauses(facts: Facts, query: str, voice: Voice) -> list[str]:
         (
             lambda: of.exposure(facts, query, voice),
             lambda: of.shared_texture(facts, voice),
+            lambda: of.shared_extent(facts, voice),
             lambda: of.shared_details(facts, voice),
         ),
         voice,

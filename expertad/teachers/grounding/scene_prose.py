@@ -47,6 +47,46 @@ def tone(scene: Scene, voice: Voice) -> str:
     )
 
 
+def part_tone(scene: Scene, voice: Voice) -> str | None:
+    """The part's own colours, where it can be told from the background."""
+    if not scene.part_colors:
+        return None
+    (first, share), *rest = scene.part_colors
+    others = [name for name, part in rest if part >= 0.12][:2]
+    if share >= 0.75 or not others:
+        return voice.say(
+            "[the part itself is [mostly|mainly|largely] {first}[, on about {share} of its area|]"
+            "|{first} is the main colour of the part[ itself|], at about {share}]",
+            first=first,
+            share=percent(share),
+        )
+    return voice.say(
+        "[the part itself [shows|combines] {all}, [with {first} in the lead|{first} being the main colour]"
+        "|on the part, {first} [leads|comes first], [followed by|next to] {others}"
+        "|the part's own colours are {all}]",
+        first=first,
+        others=joined(others),
+        all=joined([first, *others]),
+    )
+
+
+def silhouette(scene: Scene, voice: Voice) -> str | None:
+    """Whether the part's rim has indentations, where it can be told from the background."""
+    if scene.silhouette is None:
+        return None
+    if scene.silhouette >= 0.97:
+        return voice.say(
+            "[the part's rim [runs|goes round] without [a notable|any notable|an appreciable] indentation"
+            "|the silhouette of the part is closed and [full|free of bays]"
+            "|[no|not one] larger bay or recess [cuts|reaches] into the rim of the part]"
+        )
+    return voice.say(
+        "[the part has a [branched|recessed|many-sided] silhouette that fills {share} of its convex [hull|envelope]"
+        "|[its|the part's] silhouette has bays of its own and fills {share} of the convex [hull|envelope] around it]",
+        share=percent(scene.silhouette),
+    )
+
+
 def light(scene: Scene, voice: Voice) -> str:
     """How far lightness ranges and how it changes over the frame."""
     depth = "dark" if scene.lightness < 35 else "medium" if scene.lightness < 62 else "light"
@@ -175,7 +215,9 @@ def overall_likeness(facts: Facts, voice: Voice) -> str:
     if like.aligned:
         return voice.say(
             "[compared with|set against|laid over|held against] the reference image, the query "
-            "[lines up|coincides] [closely|well] in [layout|structure], with a correlation of {agreement}",
+            "[[lines up|coincides] [closely|well] in [layout|structure][, with a correlation of {agreement}|]"
+            "|has the same [layout|structure] at the same place[ (correlation {agreement})|]"
+            "|[repeats|keeps] the [layout|structure] almost point for point]",
             agreement=f"{like.agreement:.2f}",
         )
     if like.overlap >= 0.8:
@@ -229,6 +271,17 @@ def exposure(facts: Facts, query: str, voice: Voice) -> str:
     )
 
 
+def shared_extent(facts: Facts, voice: Voice) -> str | None:
+    """The part's size in the two frames."""
+    ratio = facts.likeness.part
+    if ratio is None or not 0.97 <= ratio <= 1.03:
+        return None
+    return voice.say(
+        "[the part takes up the same share of the frame in both [photographs|images]"
+        "|in size the part [agrees|matches]: its share of the frame differs by less than 3%]"
+    )
+
+
 def shared_texture(facts: Facts, voice: Voice) -> str:
     """Grain of the two frames."""
     ratio = facts.likeness.grain
@@ -236,7 +289,7 @@ def shared_texture(facts: Facts, voice: Voice) -> str:
         return voice.say(
             "[surface grain [is of the same strength|is equally fine] in both"
             "|[both frames|the two frames] [carry|have] [comparable|the same degree of] [grain|surface texture]"
-            "|[texture|grain] [agrees|matches], at {ratio} times the reference value]",
+            "|[texture|grain] [agrees|matches][, at {ratio} times the reference value| between the two photographs]]",
             ratio=f"{ratio:.2f}",
         )
     return voice.say(
