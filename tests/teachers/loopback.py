@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import random
 import re
 import socket
 import struct
@@ -102,53 +103,99 @@ def text_tokens(texts: Iterable[str]) -> int:
     )
 
 
+SCANS = (
+    "Scanning the {name} from its upper edge downwards, the contour is closed and the proportions are regular.",
+    "Looking over the whole {name} row by row, I find its outline complete and its parts where they belong.",
+    "The view takes in the {name} as a whole; edges run evenly and nothing is out of shape.",
+    "I go over the {name} region by region and first take in the overall shape, which is regular.",
+    "Across the photograph the {name} fills the scene, and its silhouette has no break.",
+    "Beginning with the rim of the {name} and moving inwards, the geometry stays steady.",
+)
+SOUND = (
+    "Texture and color keep an even tone, and reflections fade smoothly over the surface.",
+    "The surface shows the fine grain expected of its material, without a sharp change in brightness.",
+    "Color, gloss and roughness are uniform, and transitions between faces are crisp.",
+    "Its finish is consistent, with soft shading that follows the form.",
+    "Markings and edges are legible, and the material looks the same everywhere.",
+    "Fine structure repeats at a constant pitch, and no patch stands out from its surroundings.",
+)
+MARKS = (
+    "At the {place}, however, a mark interrupts this: its border is sharp and it is darker than the area around it.",
+    "Only at the {place} the appearance changes; a clearly bounded trace cuts through the even texture.",
+    "One area, at the {place}, departs from the rest, since its tone drops abruptly along a distinct edge.",
+    "My attention stops at the {place}, where the surface is visibly disturbed and loses its gloss.",
+    "A local irregularity appears at the {place}; it contrasts with the material next to it.",
+    "The {place} shows a break in the surface, narrow at one end and wider at the other.",
+)
+STANDARDS = (
+    "The standard for such a {name} demands an unbroken, uniform surface, so this appearance points to {kind}.",
+    "A sound {name} is smooth at this point; compared with that norm, the finding is typical of {kind}.",
+    "From experience with this product, such a trace is not part of its design and matches {kind}.",
+    "Requirements for a {name} allow no such change of structure, and its character corresponds to {kind}.",
+    "Knowing how the part is made, an even finish is expected here; what is seen fits {kind}.",
+    "Against the specification of an intact {name}, the deviation is clear and is best described as {kind}.",
+)
+NORMS = (
+    "This is what the standard for such a {name} demands.",
+    "A sound {name} looks exactly like this in material and structure.",
+    "Compared with the requirements for this product, nothing departs from the norm.",
+    "Knowing how a {name} is made, these features are as expected.",
+    "Specification and appearance agree in shape, finish and structure.",
+    "For a product of this kind, the structure and finish meet the usual criteria.",
+)
+VERDICTS = (
+    "It is more than a harmless variation and may affect the function, so the {name} is defective.",
+    "Weighing this, it cannot be taken for light or dust; it could shorten service life, and the part is an anomaly.",
+    "The deviation is real, may weaken the part in use, and I conclude that the {name} has a defect.",
+    "Since it may impair handling and appearance, the decision is that this is a defect.",
+    "I judge it significant: the part does not conform and would be rejected.",
+    "Its extent exceeds what is tolerable and it could spread, hence the {name} is not acceptable.",
+)
+PASSES = (
+    "Slight differences in light are harmless variation, so the {name} is acceptable.",
+    "Weighing all this, nothing affects its function and I conclude there is no defect.",
+    "Small differences in brightness come from the lighting only; the part conforms.",
+    "No finding goes beyond ordinary variation, hence the {name} passes.",
+    "I judge it free of anomalies and fit for use.",
+    "Decision: the part is normal, since nothing observed could impair it.",
+)
+
+
 def model_reply(hit: Hit) -> dict[str, Any]:
-    """What a well-behaved model would write for the prompt."""
+    """What a well-behaved model would write for the prompt; the same for the same item, varied between items."""
     prompt = hit.prompt
     item = re.findall(r'This is item "([0-9a-f]+)"', prompt)
     product = re.search(r'the product "([^"]+)"', prompt)
-    name = product[1] if product else "product"
     place = re.search(r'exactly these words(?:, at least once[^:]*)?: "([^"]+)"', prompt)
-    location = place[1] if place and hit.anomalous else None
     kind = re.search(r'of the kind "([^"]+)"', prompt)
-    coarse = kind[1] if kind else None
-    number = int(item[0], 16) % 997 if item else hit.number
+    chance = random.Random(item[0] if item else hit.number)
+    words = {
+        "name": product[1] if product else "product",
+        "place": place[1] if place else "",
+        "kind": kind[1].lower() if kind else "",
+    }
+
+    def say(*pools: tuple[str, ...]) -> str:
+        return " ".join(chance.choice(pool).format(**words) for pool in pools)
+
+    location = words["place"] if place and hit.anomalous else None
+    reply: dict[str, Any]
     if hit.stage == "describe":
-        if location:
-            text = (
-                f"The {name} keeps its contour and color over most of its surface, photograph {number}. At the "
-                f"{location} a {str(coarse).lower()} breaks the even texture; its edge is sharp and darker than its "
-                f"surroundings. A sound {name} is smooth at this place."
-            )
-        else:
-            text = f"The {name} is complete in photograph {number}: contour, surface and color are even throughout."
-        reply: dict[str, Any] = {"description": text, "defect": bool(location), "location": location}
+        text = say(SCANS, SOUND, MARKS) if location else say(SCANS, SOUND, NORMS)
+        reply = {"description": text, "defect": location is not None, "location": location}
     elif location:
+        text = say(SCANS, SOUND, MARKS, STANDARDS, VERDICTS)
         reply = {
-            "think": (
-                f"Scanning the {name} from the top left to the bottom right, the contour is intact and the surface is "
-                f"even, view {number}. At the {location} a mark stands out: its edge is sharp, and it is darker than "
-                f"the texture around it. The standard for such a {name} demands a smooth, uniform surface, so this "
-                f"appearance points to {str(coarse).lower()}. It is more than a harmless variation and may affect the "
-                f"function of the part, so the {name} is defective."
-            ),
-            "fine_type": str(coarse).lower(),
+            "think": text,
+            "fine_type": words["kind"],
             "new_term_reason": None,
             "answer": "Yes",
             "location": location,
         }
     else:
-        reply = {
-            "think": (
-                f"Scanning the {name} region by region, its contour is complete and its surface is even, view "
-                f"{number}. Texture, color and structure are what the standard for such a {name} demands, with no "
-                f"break, stain or deformation. Slight differences in light are harmless variation, so the {name} is "
-                f"acceptable."
-            ),
-            "fine_type": None,
-            "answer": "No",
-            "location": None,
-        }
+        first, second = chance.sample(SOUND, 2)
+        text = say(SCANS, (first,), (second,), NORMS, PASSES)
+        reply = {"think": text, "fine_type": None, "answer": "No", "location": None}
     if item:
         reply["item"] = item[0]
     return reply

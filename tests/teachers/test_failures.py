@@ -102,13 +102,13 @@ def cut_json(hit: Hit) -> Answer:
 
 def not_utf8(hit: Hit) -> Answer:
     answer = good(hit)
-    answer.body = answer.body.replace(b"The plug", b"The pl\xfcg")
+    answer.body = answer.body.replace(b"plug", b"pl\xfcg")
     return answer
 
 
 def escaped_inside(escape: str) -> Play:
     """The bad character as an escape inside the inner JSON, which itself is a string of the outer one."""
-    return lambda hit: completion(hit, json.dumps(model_reply(hit)).replace("The plug", f"The {escape}plug"))
+    return lambda hit: completion(hit, json.dumps(model_reply(hit)).replace("plug", f"{escape}plug"))
 
 
 def no_output(hit: Hit) -> Answer:
