@@ -93,6 +93,7 @@ def make_trainer(run: settings.Settings, model: str, out: Path) -> tuple[Any, An
         peft_config=lora,
         rollouts=out / "rollouts",
         health=Health(),
+        resample=run.sc_grpo.resample,
     )
     return trainer, processor
 

@@ -89,7 +89,7 @@ class ScGrpo:
     vllm: Vllm = "server"
     vllm_port: int = 8000
     gradient_checkpointing: bool = True
-    resample: bool = False
+    resample: bool = False  # beyond the paper, see trainer.py
     save_steps: int = 100
     logging_steps: int = 1
 

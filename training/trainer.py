@@ -39,10 +39,22 @@ class ScGrpoTrainer(ReloadsWeights, GRPOTrainer):
     Args:
         rollouts: folder for the dump, one Parquet file a generation; None writes none.
         health: the watcher; None watches nothing.
+        resample: beyond the paper: groups without variance, too easy or too hard to teach anything, give their places
+            to groups with variance, all of these with equal chance. Done in expectation: instead of copying rollouts, the
+            advantages of the groups with variance are multiplied by groups / groups with variance. The dump keeps
+            equation 10's advantages.
     """
 
-    def __init__(self, *args: Any, rollouts: Path | None = None, health: Health | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        rollouts: Path | None = None,
+        health: Health | None = None,
+        resample: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._resample = resample
         self._rollouts = rollouts
         self._health = health
         self._sampled: list[dict[str, Any]] = []
@@ -81,7 +93,17 @@ class ScGrpoTrainer(ReloadsWeights, GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         if self.model.training:
             self._record()
+            if self._resample:
+                output["advantages"] = output["advantages"] * self._live_groups_weight()
         return output
+
+    def _live_groups_weight(self) -> float:
+        """Groups over groups whose completions do not all earn the same; 1 when there is none of these."""
+        if self._paid is None:
+            return 1.0
+        totals = (self._paid * self.reward_weights.to(self._paid.device)).nansum(1).view(-1, self.num_generations)
+        live = int(((totals.max(1).values - totals.min(1).values) > 1e-6).sum())
+        return len(totals) / live if live else 1.0
 
     def _record(self) -> None:
         sampled = gather_object(self._sampled)

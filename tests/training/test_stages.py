@@ -67,6 +67,21 @@ def test_advantages_recomputed_from_the_dump_equal_the_trainers(dataset, tiny, m
         assert sorted(given[step]["advantages"].tolist()) == pytest.approx(sorted(row["advantage"] for row in own))
 
 
+def test_resampling_gives_silent_groups_places_to_those_with_variance(dataset, tiny, make_settings, tmp_path):
+    run = make_settings(dataset, tiny("qwen2_vl"), "qwen2_vl", sc_grpo={"resample": True})
+    trainer, _ = sc_grpo.make_trainer(run, run.model, tmp_path)
+    # Two groups of four: the first earns all the same, the second does not.
+    trainer.reward_funcs[0] = lambda completions, **_: [0.0] * 4 + [0.0, 1.0, 2.0, 3.0]
+    trainer.reward_funcs[1] = lambda completions, **_: [0.0] * 8
+    given = []
+    score = trainer._generate_and_score_completions
+    trainer._generate_and_score_completions = lambda inputs: given.append(score(inputs)) or given[-1]
+    trainer.train()
+    recorded = sorted(row["advantage"] for row in rollouts(tmp_path))
+    assert recorded[0] < -0.5
+    assert sorted(given[0]["advantages"].tolist()) == pytest.approx([2 * value for value in recorded], abs=1e-5)
+
+
 def test_a_normal_image_has_no_location_or_type_reward_in_the_dump(dataset, tiny, make_settings, tmp_path):
     sc_grpo.train(make_settings(dataset, tiny("qwen2_vl"), "qwen2_vl"), str(tiny("qwen2_vl")), tmp_path)
     for row in rollouts(tmp_path):
