@@ -1,7 +1,7 @@
 """One photograph of one part, and the exact mask of its flaw.
 
-The part without its flaw is painted first; where a camera could see the flaw, that window is painted again with it. The
-mask is where the two differ visibly, and outside it the photograph is the flawless one to the last pixel.
+The part without its flaw is painted first; where a camera could see the flaw, that window is painted again with it.
+The mask is where the two differ visibly; a view in which too little does is the flawless photograph itself.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def photograph(body: Body, camera: Camera, number: int, flaw: Flaw | None = None
             left, top, width, height = window
             flawed = _develop(form, changed, camera, window, curve)
             clean = developed[top : top + height, left : left + width]
-            found = _difference(clean, flawed, size, any(isinstance(c, Bend) for c in flaw.changes))
+            found, specks = _difference(clean, flawed, size, any(isinstance(c, Bend) for c in flaw.changes))
             if found is not None:
-                np.copyto(clean, flawed, where=found[..., None] > 0)
+                np.copyto(clean, flawed, where=specks[..., None] == 0)
                 mask = np.zeros((size, size), np.uint8)
                 mask[top : top + height, left : left + width] = found
     return Photo(_noise(form, developed, rng), mask)
@@ -132,14 +132,20 @@ def _spoil(form: Form, slabs: list[_Painted], changes: tuple[Change, ...], camer
 def _walls(form: Form, index: int, pieces: list[Piece], changes: list[Change], camera: Camera) -> Skirt:
     """Walls painted anew where they changed; the shadow too when a whole piece moved or went."""
     slab, known = form.slabs[index], form.skirt(index, camera)
-    color, cover, shade = known.color.copy(), known.cover.copy(), known.shade
+    color, cover = known.color.copy(), known.cover.copy()
     window = _window(form, Flaw((), tuple(changes)), camera, Pose(), form.half / form.size)
     if window is not None:
         left, top, width, height = window
         fresh = walls(form, slab, pieces, camera, window)
         color[top : top + height, left : left + width], cover[top : top + height, left : left + width] = fresh
-    if any(not isinstance(change, Cut) or change.whole for change in changes):
-        shade = shadow(form, slab, pieces, camera)
+    fresh_shade = shadow(form, slab, pieces, camera)
+    if any(isinstance(change, Lean) or (isinstance(change, Cut) and change.whole) for change in changes):
+        return Skirt(color, cover, fresh_shade)
+    # A dent or a chip hardly moves the soft shadow around the part; what it uncovers lies in the new one.
+    scale = form.half / form.size
+    ground = np.diag([scale, scale, 1.0]) @ form.matrix(camera, slab.bottom)
+    footprint = cv2.warpPerspective(slab.alpha, ground, (form.half, form.half))
+    shade = np.where(footprint > 127, fresh_shade, known.shade)
     return Skirt(color, cover, shade)
 
 
@@ -303,27 +309,28 @@ def _corners(matrix: Matrix, x: float, y: float, w: float, h: float) -> npt.NDAr
     return np.array([project(matrix, x + i * w, y + j * h) for i in (0, 1) for j in (0, 1)], np.float64)
 
 
-def _difference(clean: Pixels, flawed: Pixels, size: int, moved: bool) -> Pixels | None:
-    """0 / 255 where the two differ visibly; None when too little does.
+def _difference(clean: Pixels, flawed: Pixels, size: int, moved: bool) -> tuple[Pixels | None, Pixels]:
+    """0 / 255 where the two differ visibly, None when too little does; and the stray pixels that are left out.
 
     `moved`: the surface itself shifted, so the plain places between its changed marks belong to the change.
     """
     change = cv2.absdiff(clean, flawed).max(2)
-    change[[0, 1, -2, -1], :] = 0
-    change[:, [0, 1, -2, -1]] = 0
     strong = (change >= VISIBLE).astype(np.uint8)
+    # The blur of a window's outermost pixels knows nothing of what lies outside it.
+    edge = np.ones_like(strong)
+    edge[2:-2, 2:-2] = 0
+    strong[edge > 0] = 0
     reach = max(1, round(size / (70 if moved else 340)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     joined = cv2.morphologyEx(strong, cv2.MORPH_CLOSE, kernel)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    keep = areas >= max(3.0, 1.2e-5 * size * size)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= max(3.0, 1.2e-5 * size * size)
     keep[0] = False
     found = keep[labels]
-    total = int(np.count_nonzero(found))
-    if total < SMALLEST * size * size or float(change[found].mean()) < 1.6 * VISIBLE:
-        return None
-    return np.asarray(found, np.uint8) * np.uint8(255)
+    stray = np.asarray((strong > 0) & ~found | (edge > 0), np.uint8)
+    if np.count_nonzero(found) < SMALLEST * size * size or float(change[found].mean()) < 1.6 * VISIBLE:
+        return None, stray
+    return np.asarray(found, np.uint8) * np.uint8(255), stray
 
 
 def _tone(tint: tuple[float, float, float]) -> Pixels:
