@@ -167,22 +167,29 @@ def first_build(settings: Settings, lenders: Mapping[str, Base]) -> None:
         write_report(build, result, settings.workspace / builder.REPORT)
 
 
+LAUNCH = """
+import json, os, resource, subprocess, sys, time
+start = time.perf_counter()
+done = subprocess.run([sys.executable, "-m", "expertad.cli", *sys.argv[1:], "--json"], capture_output=True, text=True)
+wall = time.perf_counter() - start
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+last = done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr
+print(json.dumps([done.returncode, last, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
+
+
 def again(words: list[str]) -> Run:
-    """`expertad build` as a user runs it."""
+    """`expertad build` as a user runs it.
+
+    A small process starts it, because a process's peak memory counts what the one that started it holds.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXPERTAD_")}
-    started = time.perf_counter()
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "expertad.cli", *words, "--json"], stdout=out, env=environment
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"expertad {' '.join(words)} ended with {process.returncode}")
-        out.seek(0)
-        last = out.read().splitlines()[-1]
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, json.loads(last))
+    command = [sys.executable, "-c", LAUNCH, *words]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    code, last, wall_s, cpu_s, peak_mb = json.loads(out)
+    if code != 0:
+        raise SystemExit(f"expertad {' '.join(words)} ended with {code}: {last}")
+    return Run(wall_s, cpu_s, peak_mb, json.loads(last))
 
 
 @dataclass(frozen=True)

@@ -188,12 +188,10 @@ def _row(name: str, outcome: Outcome, place: str, number: dict[str, int]) -> dic
 
 
 def _unusable(build: Build) -> list[dict[str, Any]]:
-    rows = [
-        {"id": name, "state": "unusable", "reason": standing.reason, "set": "", "category": name.split("/")[0], "type": ""}
-        for name, standing in sorted(build.ledger.standings().items())
-        if standing.state == "unusable"
+    return [
+        {"id": name, "state": "unusable", "reason": reason, "set": "", "category": name.split("/")[0], "type": ""}
+        for name, reason in build.ledger.unusable(MOST_UNUSABLE)
     ]
-    return rows[:MOST_UNUSABLE]
 
 
 def _head(build: Build, result: Result) -> dict[str, Any]:
@@ -224,7 +222,7 @@ def _head(build: Build, result: Result) -> dict[str, Any]:
 
 def _reasons(build: Build) -> list[tuple[str, str, int]]:
     counts: dict[tuple[str, str], int] = {}
-    for standing in build.ledger.standings().values():
-        key = (standing.state, standing.reason.split(":")[0].split(" (")[0])
-        counts[key] = counts.get(key, 0) + 1
+    for (state, reason), count in build.ledger.reasons().items():
+        key = (state, reason.split(":")[0].split(" (")[0])
+        counts[key] = counts.get(key, 0) + count
     return [(state, reason, count) for (state, reason), count in sorted(counts.items(), key=lambda item: -item[1])]

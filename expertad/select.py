@@ -12,9 +12,10 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Literal, TypeVar
 
-from expertad.order import order_key, unit
+from expertad.order import order_key, order_keys, unit
 from expertad.sample import Sample
 
 Partition = Literal["pool", "held_out", "pa_sft", "sc_grpo"]
@@ -187,7 +188,8 @@ def _ordered(parts: Mapping[str, list[Sample]], partition: Mapping[str, Partitio
 def reference_order(sample: Sample, plan: Plan, seed: int) -> list[Sample]:
     """References for a sample, best first: of its category and view, in an order of its own (rendezvous hashing)."""
     pool = plan.references.get((sample.category, sample.view), ())
-    return sorted(pool, key=lambda normal: order_key(seed, "reference", sample.sample_id, normal.sample_id))
+    keys = order_keys(seed, "reference", sample.sample_id, (normal.sample_id for normal in pool))
+    return [normal for _, normal in sorted(zip(keys, pool, strict=True), key=itemgetter(0))]
 
 
 def shot(sample: Sample, seed: int, one_shot: float) -> Literal[0, 1]:
