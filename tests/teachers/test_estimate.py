@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from expertad.sources.drawn import draw
+from expertad.sources.real_iad import RealIAD
 from expertad.teachers.asking import each
 from expertad.teachers.calls import MemoryCallLog
 from expertad.teachers.estimate import Estimate, estimate
+from tests.support import BSDATA
+from tests.teachers import photographs
 from tests.teachers.helpers import PRICE, both, finish, make_asker
 from tests.teachers.loopback import Loopback
 
@@ -89,3 +94,21 @@ def test_hours_come_from_the_limit_that_binds(cases: list[Any]) -> None:
     assert by_tokens.bound_by == "tokens a minute"
     assert by_tokens.hours == pytest.approx(by_tokens.tokens / 1000 / 60, rel=0.01)
     assert any("CNY" in line for line in by_tokens.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BSDATA.is_dir(), reason="needs ../shared/data/bsdata")
+def test_estimate_holds_on_real_and_drawn_photographs(tmp_path: Path) -> None:
+    draw(tmp_path, parts=6, size=512)
+    real = photographs.cases(RealIAD(BSDATA), 70)
+    cases = real + photographs.cases(RealIAD(tmp_path), 200 - len(real))
+    assert len(cases) == 200
+    log = MemoryCallLog()
+    with Loopback() as server:
+        found = estimated(server, log, cases, sample=12)
+        ask_all(server, log, cases)
+        assert len(server.hits) == len(log.calls) == 400
+    used = sum(call.input_tokens + call.output_tokens for call in log.calls)
+    images = sum(call.image_tokens for call in log.calls)
+    assert found.tokens == pytest.approx(used, rel=0.1)
+    assert sum(stage.image_tokens for stage in found.stages.values()) == images
