@@ -189,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    stage.end_with_parent()
     try:
         run_evaluation(settings.read(args.config), args.model, args.out)
     except ExpertADError as error:

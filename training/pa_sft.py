@@ -116,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    stage.end_with_parent()
     try:
         train(settings.read(args.config), args.out)
     except ExpertADError as error:

@@ -8,12 +8,10 @@ checkpoints, curves and figures, and README.md, the model's card.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import platform
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -174,12 +172,6 @@ def _last_error(log: Path) -> str:
     return (found[-1] if found else "it said nothing").strip()[:400]
 
 
-def _die_with_parent() -> None:
-    """Asks Linux to end the child when this process ends, however it ends: no stage or server is left behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
 def _start(command: Sequence[str], environment: Sequence[tuple[str, str]], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as file:
         return subprocess.Popen(
@@ -187,7 +179,7 @@ def _start(command: Sequence[str], environment: Sequence[tuple[str, str]], log: 
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, **dict(environment)},
-            preexec_fn=_die_with_parent,
+            preexec_fn=stage.end_with_parent,
         )
 
 

@@ -136,6 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the PA-SFT model, or any backbone to start from")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    stage.end_with_parent()
     try:
         train(settings.read(args.config), args.model, args.out)
     except ExpertADError as error:
