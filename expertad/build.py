@@ -22,7 +22,7 @@ from expertad import checks, review, select
 from expertad.checks import CHECKS_VERSION, Finding, near_duplicates
 from expertad.config import Settings
 from expertad.describe import describe
-from expertad.distill import distill
+from expertad.distill import differences, distill
 from expertad.errors import AbortError
 from expertad.ingest import Ingested, ingest
 from expertad.ledger import Accounting, DraftRow, FileRow, Ledger, RegionRow, Standing, State
@@ -31,6 +31,7 @@ from expertad.sample import Case, Draft, ImageFile, Region, Sample
 from expertad.select import Plan, Selection
 from expertad.sources.base import Source
 from expertad.teachers.asking import Asker, Described
+from expertad.teachers.registry import announcement
 from expertad.verdict import Verdict
 
 Stage = Literal["locate", "describe", "distill", "check"]
@@ -46,10 +47,15 @@ class Each(Protocol):
 
 
 class Notify(Protocol):
-    """Who hears about progress: a stage, how many of its items are done, and how many there are."""
+    """Who hears about progress; `note` is a short text to show beside it, such as the money spent."""
+
+    note: str
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Called from any thread, often; must be quick."""
+        """How many of a stage's items are done; called from any thread, often; must be quick."""
+
+    def say(self, line: str) -> None:
+        """A line of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +133,35 @@ class Build:
         source: of samples.
         asker: the teacher, with its pace, its purse and the ledger's call log.
         notify: hears about progress.
+        second: a teacher who is asked for a second opinion on every draft; where it differs, a person decides.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, source: Source, asker: Asker, notify: Notify) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        source: Source,
+        asker: Asker,
+        notify: Notify,
+        second: Asker | None = None,
+    ) -> None:
         self.settings = settings
         self.ledger = ledger
         self.source = source
         self.asker = asker
+        self.second = second
         self.notify = notify
+        self.checks_version = CHECKS_VERSION if second is None else f"{CHECKS_VERSION}+{second.backend.model}"
+        self._announced = False
         self.sizes = {"pa_sft": settings.pa_sft, "sc_grpo": settings.sc_grpo}
         self._verified: set[str] = set()
         self._tried: set[tuple[Stage, str]] = set()
         self._duplicates: dict[str, tuple[str, dict[str, str]]] = {}
+
+    @property
+    def askers(self) -> tuple[Asker, ...]:
+        """Everybody who is asked."""
+        return (self.asker,) if self.second is None else (self.asker, self.second)
 
     # -- the one order of stages
 
@@ -166,11 +189,33 @@ class Build:
                         break
                 except AbortError as raised:
                     error = raised
-            call(self.asker.aclose())
+            for asker in self.askers:
+                call(asker.aclose())
         result = self._conclude(samples, plan, selection, outcomes, held_out, known, found, reused)
         if error is not None:
             raise Stopped(error, result) from error
         return result
+
+    def cases(self, each: Each) -> list[Case]:
+        """The selected cases, once their files are looked at: what a teacher would be asked about. Nobody is asked."""
+        found, samples, plan = self._begin()
+        while True:
+            known = self._load()
+            selection, outcomes = self._settle(plan, known)
+            sights = [
+                sight
+                for place in select.TRAINED
+                for sample in selection.selected[place]
+                if outcomes[sample.sample_id].todo == "locate"
+                for sight in self._sights(sample, plan, known)
+            ]
+            looks = [sight for sight in sights_of(sights) if self._first_try("locate", str(sight.photo))]
+            if not looks:
+                break
+            self._each(each, "locate", self._locate(known), looks)
+        self._conclude(samples, plan, selection, outcomes, (), known, found, 0)
+        chosen = [sample.sample_id for place in select.TRAINED for sample in selection.selected[place]]
+        return [case for name in chosen if (case := outcomes[name].case) is not None]
 
     def survey(self) -> Result:
         """Where the build stands, without doing any of what is left; new reviews and changed files count."""
@@ -221,13 +266,14 @@ class Build:
         waiting = [outcome.case for outcome in todo["describe"] if outcome.case is not None]
         cases = [case for case in waiting if self._first_try("describe", case.sample.sample_id)]
         if cases:
+            self._announce(cases)
             described: list[tuple[Case, Described]] = []
             self._each(each, "describe", lambda chunk: described.extend(call(describe(chunk, self.asker))), cases)
             self._each(each, "distill", lambda chunk: self._distill(chunk, call), described)
             return True
         unchecked = [o for o in todo["check"] if o.draft and self._first_try("check", o.draft.sample_id)]
         if unchecked:
-            self._each(each, "check", self._check, unchecked)
+            self._each(each, "check", lambda chunk: self._check(chunk, call), unchecked)
             return True
         return False
 
@@ -242,9 +288,13 @@ class Build:
             work(chunk)
             with lock:
                 done += len(chunk)
+                self.notify.note = self._money()
                 self.notify(stage, done, len(items))
 
         each(stage, counted, [items[start : start + size] for start in range(0, len(items), size)])
+
+    def _money(self) -> str:
+        return ", ".join(f"{a.counts.cost:.2f} {a.counts.currency}" for a in self.askers if a.counts.currency)
 
     # -- stages over chunks
 
@@ -261,6 +311,16 @@ class Build:
 
         return work
 
+    def _announce(self, cases: Sequence[Case]) -> None:
+        """Before the first remote call, say plainly how many images go where."""
+        if self._announced:
+            return
+        self._announced = True
+        images = {image.sha256 for case in cases for image in (case.query, case.reference)}
+        for asker in self.askers:
+            if asker.backend.remote:
+                self.notify.say(announcement(asker.backend, len(images)))
+
     def _first_try(self, stage: Stage, name: str) -> bool:
         """True once in a run: what a stage could not settle is left for the next run instead of being tried for ever."""
         if (stage, name) in self._tried:
@@ -269,13 +329,16 @@ class Build:
         return True
 
     def _distill(self, chunk: Sequence[tuple[Case, Described]], call: Call) -> None:
-        self._store(call(distill(chunk, self.asker)))
+        self._store(call(distill(chunk, self.asker)), call)
 
-    def _check(self, chunk: Sequence[Outcome]) -> None:
-        self._store([(outcome.case, outcome.draft) for outcome in chunk if outcome.case and outcome.draft])
+    def _check(self, chunk: Sequence[Outcome], call: Call) -> None:
+        self._store([(outcome.case, outcome.draft) for outcome in chunk if outcome.case and outcome.draft], call)
 
-    def _store(self, drafts: Sequence[tuple[Case, Draft]]) -> None:
-        """Check drafts and keep them with what the checks found."""
+    def _store(self, drafts: Sequence[tuple[Case, Draft]], call: Call) -> None:
+        """Check drafts, hear the second teacher, and keep the drafts with what was found."""
+        opinions: dict[str, str] = {}
+        if self.second is not None:
+            opinions = call(differences([case for case, _ in drafts], self.asker, self.second))
         self.ledger.store_drafts(
             [
                 DraftRow(
@@ -286,8 +349,11 @@ class Build:
                     think=draft.think,
                     fine_type=draft.fine_type,
                     provenance=draft.provenance,
-                    checks_version=CHECKS_VERSION,
-                    findings=tuple((f.name, f.severity, f.reason) for f in checks.run_checks(case, draft)),
+                    checks_version=self.checks_version,
+                    findings=(
+                        *((f.name, f.severity, f.reason) for f in checks.run_checks(case, draft)),
+                        *((SECOND_OPINION, "person", why) for why in (opinions.get(draft.sample_id),) if why),
+                    ),
                 )
                 for case, draft in drafts
             ]
@@ -349,7 +415,7 @@ class Build:
         if isinstance(row, Outcome):
             return row
         draft = Draft(sample.sample_id, row.description, row.think, row.fine_type, row.provenance)
-        if row.checks_version != CHECKS_VERSION:
+        if row.checks_version != self.checks_version:
             return Outcome("pending", "waits for the checks", "check", case, draft)
         findings = tuple(Finding(name, severity, reason) for name, severity, reason in row.findings)  # type: ignore[arg-type]
         verdicts = known.verdicts.get(sample.sample_id, ())
@@ -583,6 +649,7 @@ class Build:
 
 
 REPEATS = "near_duplicate"
+SECOND_OPINION = "second_opinion"
 
 
 class Stopped(AbortError):
@@ -593,8 +660,11 @@ class Stopped(AbortError):
         self.result = result
 
 
-def in_process(threads: int) -> Each:
-    """Run chunks here: stages that use threads of their own or wait for a network, one chunk after another or a few."""
+def in_process(threads: int, on_interrupt: Callable[[], None]) -> Each:
+    """Run chunks here, one after another or a few at a time.
+
+    An interrupt calls `on_interrupt`, waits for what is under way, which is kept, and goes on upwards.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     def each(stage: Stage, work: Callable[[Sequence[Any]], None], chunks: Sequence[Sequence[Any]]) -> None:
@@ -603,6 +673,9 @@ def in_process(threads: int) -> Each:
             try:
                 for future in waiting:
                     future.result()
+            except KeyboardInterrupt:
+                on_interrupt()
+                raise
             finally:
                 for future in waiting:
                     future.cancel()

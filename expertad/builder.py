@@ -16,6 +16,7 @@ import orjson
 from expertad import config
 from expertad.build import Build, Each, Outcome, Result, Stopped, in_process
 from expertad.card import PublishInfo, ReviewStats
+from expertad.checks import CHECKS_VERSION
 from expertad.config import Settings
 from expertad.errors import AbortError, ExpertADError
 from expertad.integrate import held_out as held_out_record
@@ -28,11 +29,14 @@ from expertad.record import Config, Record
 from expertad.report import write_report
 from expertad.review import revision
 from expertad.sources import open_source
-from expertad.teachers.asking import Counts, Limits
+from expertad.teachers.asking import Asker, Counts, Limits
+from expertad.teachers.calls import CallLog
+from expertad.teachers.pacing import SharedLimits
 from expertad.teachers.registry import TeacherSettings, make_asker
 from expertad.variant import Variant
 from expertad.workspace import explained, hold, open_ledger
 
+CHUNKS_AT_ONCE = 4
 DATASET = "dataset"
 REPORT = "report.html"
 
@@ -115,18 +119,37 @@ class Summary:
 
 
 @contextmanager
-def opened(settings: Settings, shown: Shown) -> Iterator[Build]:
+def opened(settings: Settings, shown: Shown, shared: SharedLimits | None = None) -> Iterator[Build]:
     """Everything a build needs, held and opened, and closed at the end."""
     with hold(settings.workspace), open_ledger(settings) as ledger:
         source = open_source(settings, lambda done, total: shown("draw", done, total))
-        asker = make_asker(settings.teacher, teacher_settings(settings), ledger, spent=_spent(ledger))
-        yield Build(settings, ledger, source, asker, shown)
+        first, *others = askers(settings, ledger, shared)
+        yield Build(settings, ledger, source, first, shown, *others)
 
 
-def teacher_settings(settings: Settings) -> TeacherSettings:
-    """What the settings say about the teacher."""
+def here(build: Build) -> Each:
+    """Stages in this process; an interrupt lets calls under way finish and starts no other."""
+
+    def stop() -> None:
+        for asker in build.askers:
+            asker.stop(AbortError("interrupted"))
+
+    return in_process(CHUNKS_AT_ONCE, stop)
+
+
+def askers(settings: Settings, ledger: CallLog, shared: SharedLimits | None = None) -> list[Asker]:
+    """The teacher who writes and, where two are named, the one who gives a second opinion."""
+    spent = _spent(ledger) if isinstance(ledger, Ledger) else 0.0
+    return [
+        make_asker(name, teacher_settings(settings, model), ledger, spent=spent, shared=shared)
+        for name, model in settings.pair
+    ]
+
+
+def teacher_settings(settings: Settings, model: str | None) -> TeacherSettings:
+    """What the settings say about a teacher with that model."""
     return TeacherSettings(
-        model=settings.model,
+        model=model,
         region=settings.region,
         base_url=settings.base_url,
         key_env=settings.key_env,
@@ -148,21 +171,22 @@ def _spent(ledger: Ledger) -> float:
     return sum(totals["cost"] for totals in ledger.spent().values())
 
 
-def run(settings: Settings, shown: Shown, each: Each | None = None) -> Summary:
+def run(settings: Settings, shown: Shown, each: Each | None = None, shared: SharedLimits | None = None) -> Summary:
     """Build, publish and report.
 
     Args:
         settings: in force.
         shown: hears about progress.
         each: how stages run over chunks; in this process when None.
+        shared: limits of the teacher's account that other machines use too.
 
     Raises:
         UserError: nothing could be done. An abort is no error here: it is in the summary.
     """
-    with opened(settings, shown) as build:
+    with opened(settings, shown, shared) as build:
         aborted = None
         try:
-            result = build.run(each or in_process(4))
+            result = build.run(each or here(build))
         except Stopped as stopped:
             result, aborted = stopped.result, str(stopped)
         tables = integrated(build, result)
@@ -197,7 +221,7 @@ def _record(outcome: Outcome, source: Mapping[str, str], people: Mapping[str, Se
         outcome.ruling.verdict,
         reviewed=outcome.ruling.reviewed,
         revision=revision(outcome.case, outcome.draft),
-        provenance={**source, "annotators": " ".join(reviewers)},
+        provenance={**source, "annotators": " ".join(reviewers), "checks": CHECKS_VERSION},
     )
 
 
@@ -231,8 +255,8 @@ def publish_info(build: Build, result: Result) -> PublishInfo:
     """What the card says beside the rows; nothing in it depends on time, machine or way."""
     settings = build.settings
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
-    for standing in build.ledger.standings().values():
-        reasons[standing.state][_short(standing.reason)] += 1
+    for (state, reason), count in build.ledger.reasons().items():
+        reasons[state][_short(reason)] += count
     accounting = {name: count for name, count in asdict(result.accounting).items()}
     return PublishInfo(
         source=build.source.name,
@@ -283,7 +307,7 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
         published={str(name): count for name, count in published.counts.items()},
         dataset=published.path,
         report=report,
-        teacher=teacher_counts(build.asker.counts, result.reused),
+        teacher=teacher_counts([asker.counts for asker in build.askers], result.reused),
         waiting=result.waiting,
         left=result.left,
         notes=tuple(notes),
@@ -291,15 +315,15 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
     )
 
 
-def teacher_counts(counts: Counts, reused: int) -> dict[str, Any]:
-    """What the teacher did in this run; `reused` drafts were answered by two calls of earlier runs each."""
+def teacher_counts(counts: Sequence[Counts], reused: int) -> dict[str, Any]:
+    """What the teachers did in this run; `reused` drafts were answered by two calls of earlier runs each."""
     return {
-        "calls": counts.calls,
-        "cached": counts.cached + 2 * reused,
-        "input_tokens": counts.input_tokens,
-        "output_tokens": counts.output_tokens,
-        "cost": round(counts.cost, 6),
-        "currency": counts.currency,
+        "calls": sum(count.calls for count in counts),
+        "cached": sum(count.cached for count in counts) + 2 * reused,
+        "input_tokens": sum(count.input_tokens for count in counts),
+        "output_tokens": sum(count.output_tokens for count in counts),
+        "cost": round(sum(count.cost for count in counts), 6),
+        "currency": next((count.currency for count in counts if count.currency), ""),
     }
 
 
@@ -337,7 +361,7 @@ def run_from_shell(flags: Mapping[str, Any], config_file: Path | None, as_json: 
 
 def _empty() -> dict[str, Any]:
     accounting = Accounting(*([0] * (4 + len(SELECTED_STATES))))
-    return Summary(accounting, {}, None, None, teacher_counts(Counts(), 0), 0, 0, ()).to_json()
+    return Summary(accounting, {}, None, None, teacher_counts([], 0), 0, 0, ()).to_json()
 
 
 def _last(settings: Settings | None, error: str) -> dict[str, Any]:

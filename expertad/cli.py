@@ -126,6 +126,8 @@ BUILD_SETTINGS = (
     "resolution",
     "variant",
     "mapping",
+    "title",
+    "licence",
     "parts",
     *config.TEACHER_SETTINGS,
     "with_images",
@@ -242,6 +244,60 @@ def publish(
     )
     for line in lines:
         click.echo(line)
+    return 0
+
+
+@cli.command("estimate")
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@click.option(
+    "--sample", type=click.IntRange(0), default=12, show_default=True, help="Samples asked for real; 0 asks nobody."
+)
+@guarded
+def estimate_command(config_file: Path | None, sample: int, **flags: Any) -> int:
+    """Tell what a build will cost, and how many hours it takes, before it is spent."""
+    from expertad.progress import Progress
+    from expertad.teaching import tell_estimate
+
+    with Progress() as progress:
+        lines = list(tell_estimate(config.load(flags, config_file), progress, sample))
+    for line in lines:
+        click.echo(line)
+    return 0
+
+
+@cli.command("compare-prompts")
+@click.argument("first")
+@click.argument("second")
+@settings_options(*(name for name in BUILD_SETTINGS if name not in ("prompts", "limit")))
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Samples to compare on.")
+@CONFIG_OPTION
+@guarded
+def compare_command(config_file: Path | None, first: str, second: str, limit: int, **flags: Any) -> int:
+    """Ask the same samples with two folders of prompts (or the word `shipped`), and show the checks side by side."""
+    from expertad.progress import Progress
+    from expertad.teaching import tell_comparison
+
+    with Progress() as progress:
+        lines = list(tell_comparison(config.load(flags, config_file), progress, first, second, limit))
+    for line in lines:
+        click.echo(line)
+    return 0
+
+
+@cli.command()
+@settings_options(*BUILD_SETTINGS)
+@CONFIG_OPTION
+@click.option("--wait", type=click.FloatRange(1), help="Look again every so many seconds until nothing is under way.")
+@guarded
+def batch(config_file: Path | None, wait: float | None, **flags: Any) -> int:
+    """Ask in half-price batches: submit what is open, collect what is finished, say what is under way."""
+    from expertad.progress import Progress
+    from expertad.teaching import advance_batches
+
+    with Progress() as progress:
+        for line in advance_batches(config.load(flags, config_file), progress, wait):
+            progress.say(line)
     return 0
 
 

@@ -11,7 +11,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -23,6 +23,7 @@ CONFIG_NAME = "expertad.toml"
 TEACHER_SETTINGS = (
     "teacher",
     "model",
+    "teachers",
     "region",
     "base_url",
     "key_env",
@@ -32,6 +33,7 @@ TEACHER_SETTINGS = (
     "at_once",
     "budget",
     "prompts",
+    "shared_limit",
 )
 """The settings that say who teaches, and how; `parameters`, `prices`, `thinking` and `json_mode` stand in the file alone."""
 
@@ -59,6 +61,8 @@ class Settings(BaseSettings):
     variant: str = Field("realiad_jsons", description="Real-IAD's folder of JSON files.")
     categories: tuple[str, ...] = Field((), description="Only these categories; all if empty.")
     mapping: Path | None = Field(None, description="YAML that maps a folder source's defect names to coarse types.")
+    title: str | None = Field(None, description="The data set's name on the card, if it is not Real-IAD itself.")
+    licence: str | None = Field(None, description="The photographs' licence on the card, if it is not Real-IAD's.")
     parts: int = Field(12, ge=1, le=99_999, description="Parts per category of the drawn set.")
 
     pa_sft: int = Field(2900, ge=0, description="Published rows asked for PA-SFT.")
@@ -71,6 +75,11 @@ class Settings(BaseSettings):
 
     teacher: TeacherName = Field("grounded", description="Who writes the descriptions and the reasoning.")
     model: str | None = Field(None, description="The teacher's model; a remote teacher needs one named.")
+    teachers: str | None = Field(
+        None,
+        description="Two teachers as BACKEND:MODEL,BACKEND:MODEL: the first writes; where the second differs, a person "
+        "decides. Instead of teacher and model.",
+    )
     region: Literal["cn", "intl", "us"] | None = Field(None, description="Which of DashScope's regions.")
     base_url: str | None = Field(None, description="Another server, such as http://localhost:8000/v1 for vLLM.")
     key_env: str | None = Field(None, description="Environment variable that holds the API key.")
@@ -80,6 +89,9 @@ class Settings(BaseSettings):
     at_once: int = Field(64, ge=1, le=1024, description="Requests under way at a time.")
     budget: float | None = Field(None, ge=0, description="The most to spend on the teacher in this workspace.")
     prompts: Path | None = Field(None, description="Folder with prompts of your own.")
+    shared_limit: str | None = Field(
+        None, description="Name of Prefect's global limits (NAME-requests, NAME-tokens) that several machines share."
+    )
     parameters: dict[str, Any] = Field(default_factory=dict, description="Sampling parameters, over the defaults.")
     prices: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="model -> {input, output, currency}, per million tokens."
@@ -105,14 +117,29 @@ class Settings(BaseSettings):
     def _together(self) -> Settings:
         if self.source != "drawn" and self.root is None:
             raise ValueError(f"source {self.source!r} needs --root, the folder of the data set")
+        if self.teachers is not None:
+            self.pair  # noqa: B018 - raises for what cannot be read
         if self.pa_sft + self.sc_grpo == 0:
             raise ValueError("pa_sft and sc_grpo are both 0: nothing is asked for")
         return self
 
     @property
+    def pair(self) -> tuple[tuple[str, str | None], ...]:
+        """Backend and model of each teacher: the one who writes, and the one who gives a second opinion, if any."""
+        if self.teachers is None:
+            return ((self.teacher, self.model),)
+        found = [text.strip().partition(":")[::2] for text in self.teachers.split(",")]
+        known = get_args(TeacherName)
+        if len(found) != 2 or any(name not in known for name, _ in found):
+            raise ValueError(
+                f"teachers is BACKEND:MODEL,BACKEND:MODEL with backends among {', '.join(known)}, not {self.teachers!r}"
+            )
+        return tuple((name, model or None) for name, model in found)
+
+    @property
     def review_mode(self) -> ReviewMode:
         """The review mode in force: people decide on what any teacher but the grounded one wrote."""
-        return self.review or ("auto" if self.teacher == "grounded" else "file")
+        return self.review or ("auto" if {name for name, _ in self.pair} == {"grounded"} else "file")
 
     @property
     def source_root(self) -> Path:

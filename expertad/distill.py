@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from expertad.describe import gather
 from expertad.sample import Case, Draft
+from expertad.teachers.agreement import second_opinion
 from expertad.teachers.asking import Asker, Described, Distilled
 
 
@@ -32,3 +33,23 @@ def _draft(case: Case, seen: Described, written: Distilled, asker: Asker) -> Dra
         "distill_prompt": written.prompt_version,
     }
     return Draft(case.sample.sample_id, seen.description, written.think, written.fine_type, tuple(provenance.items()))
+
+
+async def differences(cases: Sequence[Case], first: Asker, second: Asker) -> dict[str, str]:
+    """In what a second teacher differs from the first about cases that the first has written on, by sample id.
+
+    Raises:
+        AbortError: no further call can succeed, or the budget is spent; what was received before is kept.
+    """
+    reasons = await gather(_difference(case, first, second) for case in cases)
+    return {case.sample.sample_id: why for case, why in zip(cases, reasons, strict=True) if why}
+
+
+async def _difference(case: Case, first: Asker, second: Asker) -> str:
+    described = await first.describe(case)
+    if not isinstance(described, Described):
+        return ""
+    written = await first.distill(case, described)
+    if not isinstance(written, Distilled):
+        return ""
+    return (await second_opinion(case, written, second)).reason

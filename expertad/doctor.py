@@ -79,7 +79,8 @@ def _teacher(settings: Settings) -> Finding:
     from expertad.teachers.registry import make_backend
 
     try:
-        backend = make_backend(settings.teacher, teacher_settings(settings))
+        name, model = settings.pair[0]
+        backend = make_backend(name, teacher_settings(settings, model))
     except ExpertADError as error:
         return Finding(False, "teacher", str(error))
     where = f"; images will go to {backend.host}" if backend.remote else ", embedded: nothing leaves this machine"

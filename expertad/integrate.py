@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Literal
 
 from expertad import pattern
@@ -74,16 +73,6 @@ def held_out(case: Case, *, provenance: Mapping[str, str]) -> Record:
         revision=None,
         known=provenance,
     )
-
-
-def pseudonym(annotator: str, salt: str) -> str:
-    """A stable name to publish for an annotator, such as "annotator-1f3a9c02".
-
-    The salt keeps a known user name from being looked up in the published data; it belongs to the workspace and is not
-    published. Eight hex digits: among 100 annotators two share a name with a chance of about one in a million.
-    """
-    digest = blake2b(annotator.encode(), key=blake2b(salt.encode(), digest_size=32).digest(), digest_size=4)
-    return f"annotator-{digest.hexdigest()}"
 
 
 def _record(

@@ -102,10 +102,23 @@ def _by_people(case: Case, draft: Draft, current: Sequence[Verdict]) -> Ruling:
     if latest.decision == "reject":
         return Ruling("rejected", "a person rejected it: " + (", ".join(latest.reasons) or "no reason given"), latest)
     if latest.decision == "edit":
+        misfit = _misfit(case, latest)
+        if misfit is not None:
+            return Ruling("pending", f"the edit does not fit: {misfit}", latest, "human")
         left = [finding for finding in run_checks(*edited(case, draft, latest)) if finding.severity == "reject"]
         if left:
             return Ruling("pending", f"the edited text does not pass: {_named(left[0])}", latest, "human")
     return Ruling("published", f"a person chose {latest.decision}", latest, "human")
+
+
+def _misfit(case: Case, verdict: Verdict) -> str | None:
+    """Why a correction cannot be applied to this sample, if it cannot."""
+    if case.region is None:
+        return "a normal sample has no location and no type" if verdict.location or verdict.fine_type else None
+    names = grid.cell_names(case.region.grid)
+    if verdict.location is not None and verdict.location not in names:
+        return f"{verdict.location!r} names no cell of a {case.region.grid} x {case.region.grid} grid"
+    return None
 
 
 def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:

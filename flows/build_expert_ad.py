@@ -25,6 +25,7 @@ from expertad.build import Stage
 from expertad.builder import Summary, run
 from expertad.config import ReviewMode, SourceName, TeacherName
 from expertad.errors import AbortError
+from flows.global_limits import GlobalLimits
 
 NAME = "build-expert-ad"
 PARALLEL_CHUNKS = 4
@@ -52,9 +53,12 @@ def build_expert_ad(
     resolution: str | None = None,
     variant: str = "realiad_jsons",
     mapping: Path | None = None,
+    title: str | None = None,
+    licence: str | None = None,
     parts: int = 12,
     teacher: TeacherName = "grounded",
     model: str | None = None,
+    teachers: str | None = None,
     region: str | None = None,
     base_url: str | None = None,
     key_env: str | None = None,
@@ -64,6 +68,7 @@ def build_expert_ad(
     at_once: int = 64,
     budget: float | None = None,
     prompts: Path | None = None,
+    shared_limit: str | None = None,
     with_images: bool = False,
     verify: bool = False,
     ledger_url: str | None = None,
@@ -83,7 +88,8 @@ def build_expert_ad(
     config_file = given.pop("config_file")
     settings = config.load(_changed(given), config_file)
     board = Board()
-    summary = run(settings, board, each_as_tasks)
+    shared = None if settings.shared_limit is None else GlobalLimits(settings.shared_limit)
+    summary = run(settings, board, each_as_tasks, shared)
     create_markdown_artifact(markdown(summary), key=f"{NAME}-summary", description="Accounting of the build")
     if summary.aborted is not None:
         raise AbortError(summary.aborted)

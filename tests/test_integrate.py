@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from expertad.errors import RecordError
-from expertad.integrate import held_out, integrate, pseudonym
+from expertad.integrate import held_out, integrate
 from expertad.record import Record, to_row, validate
 from expertad.sample import Case
 from expertad.verdict import Verdict
@@ -118,10 +118,3 @@ def test_held_out_keeps_the_truth_and_nothing_written(tmp_path: Path) -> None:
     record = held_out(case(tmp_path, 1, code="HS"), provenance={"source": "real_iad"})
     assert (record.location, record.fine_type, record.think, record.reviewed) == ("top left", None, "", None)
     validate(to_row(record, "held_out"), "held_out")
-
-
-def test_pseudonyms_are_stable_and_depend_on_the_salt() -> None:
-    assert pseudonym("mei@example.org", "s1") == pseudonym("mei@example.org", "s1")
-    assert pseudonym("mei@example.org", "s1") != pseudonym("mei@example.org", "s2")
-    assert pseudonym("mei@example.org", "s1") != pseudonym("ana@example.org", "s1")
-    assert "mei" not in pseudonym("mei@example.org", "s1")

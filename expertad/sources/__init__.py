@@ -24,4 +24,11 @@ def open_source(settings: Settings, progress: Callable[[int, int], None]) -> Sou
     if settings.source == "drawn":
         draw(root, parts=settings.parts, seed=settings.seed, progress=progress)
         return RealIAD(root, categories=categories, licence="CC0 1.0", title="expertad's drawn sample set")
-    return RealIAD(root, resolution=settings.resolution, variant=settings.variant, categories=categories)
+    return RealIAD(
+        root,
+        resolution=settings.resolution,
+        variant=settings.variant,
+        categories=categories,
+        licence=settings.licence or "CC BY-NC-SA 4.0",
+        title=settings.title or "Real-IAD",
+    )

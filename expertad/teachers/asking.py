@@ -228,6 +228,11 @@ class Asker:
         self._watch = _Watch(self.limits)
         self._request_ids: set[str] = set()
 
+    @property
+    def price(self) -> Price | None:
+        """Price of the backend's model; None where it is not known or nothing is paid."""
+        return self._price
+
     # -- keys
 
     def describe_key(self, case: Case) -> str:
@@ -543,6 +548,9 @@ class Asker:
             return _Verdict(fault.kind, fault.reason, fault.code, {}, raw)
         if fault.kind == "throttle":
             return _Verdict("abort", f"turned away {times} times in a row: {fault.reason}", "throttle", {}, raw)
+        if fault.code in ("network", "timeout") and not self._proven:
+            reason = f"no reply came to {times} requests: {fault.reason}. Check --base-url and that the server runs"
+            return _Verdict("abort", reason, "unreachable", {}, raw)
         code = "gave_up" if fault.kind == "retry" else fault.code
         return _Verdict("quarantine", f"after {times} requests: {fault.reason}", code, {}, raw)
 
