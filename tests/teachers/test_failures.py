@@ -431,7 +431,7 @@ def test_repeated_request_id_is_noted_and_rows_stay_apart(backend: str, make_cas
 
         results = asyncio.run(run())
     assert len({result.key for result in results}) == 3
-    assert len({result.description for result in results}) == 3
+    assert len({call.raw for call in log.calls}) == 3
     assert [call.reason != "" for call in log.calls] == [False, True, True]
     assert len(server.hits) == 3
 
@@ -470,3 +470,24 @@ def test_key_is_in_no_row_and_no_error_even_when_the_server_repeats_it(
     out, err = capfd.readouterr()
     assert KEY not in out + err
     assert all(KEY not in record.getMessage() + str(record.exc_text) for record in caplog.records)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_server_that_is_not_there_ends_the_run_and_quarantines_nobody(backend: str, make_case: Any) -> None:
+    with Loopback() as server:
+        log = MemoryCallLog()
+        asker, clock = throttled_asker(backend, server, log)
+    # the server is gone now
+
+    async def run() -> None:
+        try:
+            async for _ in each([make_case(number) for number in range(5)], asker.describe, at_once=5):
+                pass
+        finally:
+            await asker.aclose()
+
+    with pytest.raises(TeacherAbort, match="--base-url"):
+        asyncio.run(run())
+    assert [call.outcome for call in log.calls].count("abort") == 1
+    assert set(call.outcome for call in log.calls) == {"retry", "abort"}
+    assert clock.now - 1000 < 120
