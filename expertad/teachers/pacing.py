@@ -70,7 +70,8 @@ class Pacer:
     Args:
         rpm: requests a minute; None for no limit.
         tpm: tokens a minute, input and output together; None for no limit.
-        shared: an allowance shared with other machines, taken in blocks of about two seconds.
+        shared: an allowance shared with other machines, taken in blocks of two seconds' worth of both limits, so that
+            no block is larger than `rpm / 30` requests and `tpm / 30` tokens.
         clock: monotonic seconds.
         sleep: waits that many seconds.
         chance: uniform in [0, 1), for jitter.
@@ -163,11 +164,10 @@ class Pacer:
 
     async def _take_shared(self, tokens: int) -> None:
         assert self._shared is not None
-        if self._left_requests < 1 or self._left_tokens < tokens:
-            need = max(self._block_tokens, tokens - self._left_tokens)
-            await self._shared.take(self._block_requests, need)
+        while self._left_requests < 1 or self._left_tokens < tokens:
+            await self._shared.take(self._block_requests, self._block_tokens)
             self._left_requests += self._block_requests
-            self._left_tokens += need
+            self._left_tokens += self._block_tokens
         self._left_requests -= 1
         self._left_tokens -= tokens
 

@@ -158,6 +158,7 @@ def make_asker(
     spent: float = 0.0,
     shared: SharedLimits | None = None,
     backend: Backend | None = None,
+    budget: Budget | None = None,
 ) -> Asker:
     """A teacher with its prompts, pace and purse.
 
@@ -168,9 +169,10 @@ def make_asker(
         spent: money that the workspace spent before, in the price's currency.
         shared: limits shared with other machines.
         backend: a backend made before; made from the settings when not given.
+        budget: one purse for several teachers; made from the settings when not given.
 
     Raises:
-        ConfigError: see `make_backend`; or a budget without a price.
+        ConfigError: see `make_backend`; or a budget without a price, or in another currency than the price.
     """
     backend = backend or make_backend(name, settings)
     price = price_of(backend.model, _priced_region(settings), settings.prices) if backend.remote else None
@@ -179,13 +181,18 @@ def make_asker(
             f'--budget needs the price of {backend.model}: set prices."{backend.model}" to '
             "{input = ..., output = ..., currency = ...}, per million tokens"
         )
+    if budget is not None and price is not None and budget.limit is not None and budget.currency != price.currency:
+        raise ConfigError(
+            f"--budget is in {budget.currency}, but {backend.model} is paid in {price.currency}; "
+            "give both teachers prices in one currency"
+        )
     return Asker(
         backend,
         calls,
         prompts=load_prompts(settings.prompts),
         pacer=Pacer(settings.rpm, settings.tpm, shared=shared) if backend.remote else None,
         price=price,
-        budget=Budget(settings.budget, price.currency, spent) if price else None,
+        budget=(budget or Budget(settings.budget, price.currency, spent)) if price else None,
         encoder=_encoder(settings) if backend.remote else None,
         rules=settings.image,
         limits=settings.limits,

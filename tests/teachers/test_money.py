@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from expertad.teachers.asking import Described, Limits, each
 from expertad.teachers.base import Usage
 from expertad.teachers.calls import MemoryCallLog
 from expertad.teachers.money import Budget, Price, price_of
+from expertad.teachers.registry import TeacherSettings
+from expertad.teachers.registry import make_asker as make_asker_from
 from tests.teachers.helpers import PRICE, both, finish, make_asker
 from tests.teachers.loopback import Loopback
 
@@ -92,3 +95,14 @@ def test_cost_and_tokens_are_counted_as_the_server_says(make_case: Any) -> None:
     assert call.cost == pytest.approx((call.input_tokens * 1.6 + call.output_tokens * 4.0) / 1e6)
     assert asker.counts.cost == call.cost
     assert asker.counts.currency == call.currency == "CNY"
+
+
+def test_two_teachers_can_share_one_purse_but_not_two_currencies() -> None:
+    prices = {"one": {"input": 1, "output": 1, "currency": "CNY"}, "two": {"input": 1, "output": 1, "currency": "USD"}}
+    settings = TeacherSettings(model="one", base_url="http://127.0.0.1:9/v1", prices=prices, budget=5.0)
+    purse = Budget(5.0, "CNY")
+    make_asker_from("openai", settings, MemoryCallLog(), budget=purse)
+    with pytest.raises(ConfigError, match="one currency"):
+        make_asker_from("openai", replace(settings, model="two"), MemoryCallLog(), budget=purse)
+    with pytest.raises(ConfigError, match="needs the price of three"):
+        make_asker_from("openai", replace(settings, model="three"), MemoryCallLog())
