@@ -33,6 +33,12 @@ DEFAULT_PARAMETERS: dict[str, Any] = {"temperature": 0.6, "top_p": 0.8, "seed": 
 """Part of every key. The seed is fixed here and never the build's own, so that another choice of samples re-bills
 nothing."""
 
+_RESERVED = frozenset(
+    {"model", "messages", "input", "n", "stream", "incremental_output", "tools", "result_format"}
+    | {"api_key", "session", "headers", "base_address", "request_timeout", "workspace", "text"}
+)
+"""Names that would change what a reply is, or where and with which key it is asked for."""
+
 _CAN_THINK = re.compile(r"^(qwen3|qwen-(plus|flash|turbo))", re.IGNORECASE)
 _ALWAYS_THINKS = re.compile(r"(^qwen3\.8-max|-thinking|^qvq)", re.IGNORECASE)
 
@@ -113,7 +119,13 @@ def parameters_for(settings: TeacherSettings) -> dict[str, Any]:
 
     They depend on the model and the settings, never on the host, since they are part of a call's key. JSON mode and
     thinking exclude each other: a model that always thinks is asked for JSON by its prompt alone.
+
+    Raises:
+        ConfigError: a parameter that is not the builder's to set.
     """
+    reserved = sorted(_RESERVED & settings.parameters.keys())
+    if reserved:
+        raise ConfigError(f"parameters: {', '.join(reserved)} cannot be set; expertad sets what it asks and how")
     model = (settings.model or "").rsplit("/", 1)[-1]
     parameters = dict(DEFAULT_PARAMETERS)
     thinks = settings.thinking or bool(_ALWAYS_THINKS.search(model))

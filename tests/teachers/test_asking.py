@@ -406,6 +406,7 @@ def test_builder_s_parameters_win_and_none_removes_one() -> None:
         ("openai", TeacherSettings(), "qwen-vl-max.*retired.*qwen3.7-plus"),
         ("dashscope", TeacherSettings(), "--model"),
         ("other", TeacherSettings(), "grounded, openai, dashscope"),
+        ("openai", TeacherSettings(model="m", base_url="http://h/v1", parameters={"stream": True}), "stream"),
         ("openai", TeacherSettings(model="m", region="mars"), "cn, intl, us"),
         ("openai", TeacherSettings(model="m", base_url="http://sk-key@host/v1"), "--key-file"),
         ("openai", TeacherSettings(model="m", base_url="ftp://host"), "https://host/v1"),
