@@ -445,6 +445,7 @@ class Build:
             return Outcome("unusable", query)
         region: Region | None = None
         mask: Path | None = None
+        mask_sha256: str | None = None
         if sample.mask_path is not None:
             mask = root / sample.mask_path
             found = self._region(mask, query, known)
@@ -453,13 +454,14 @@ class Build:
             if isinstance(found, str):
                 return Outcome("unusable", found)
             region = found
+            mask_sha256 = known.files[str(mask)].sha256
         for normal in select.reference_order(sample, plan, self.settings.seed):
             reference = self._file(root, normal.image_path, known)
             if reference is None:
                 return waits
             if not isinstance(reference, str):
                 shot = select.shot(sample, self.settings.seed, self.settings.one_shot)
-                return Case(sample, query, reference, normal.sample_id, region, mask, shot)
+                return Case(sample, query, reference, normal.sample_id, region, mask, shot, mask_sha256)
         return Outcome("unusable", "every normal reference of its category and view is unusable")
 
     def _file(self, root: Path, relative: str, known: Known) -> ImageFile | str | None:

@@ -107,7 +107,7 @@ class Case:
     """All that a teacher may be told about one sample: the query, a normal reference, and the truth.
 
     `shot` is 0 when the student will see the query alone, 1 when it will see reference and query; the text a teacher
-    writes must fit that. `region` and `mask` are None for a normal sample.
+    writes must fit that. `region`, `mask` and `mask_sha256` are None for a normal sample.
     """
 
     sample: Sample
@@ -117,6 +117,7 @@ class Case:
     region: Region | None
     mask: Path | None
     shot: Literal[0, 1] = 0
+    mask_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

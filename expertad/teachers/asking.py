@@ -329,7 +329,9 @@ class Asker:
 
     def describe_request(self, case: Case) -> Request:
         """What is asked in step 2: the reference and the query, outlined where its defect is."""
-        query = Picture(case.query, Mark(case.mask, case.region) if case.mask and case.region else None)
+        query = Picture(
+            case.query, Mark(case.mask, case.region, case.mask_sha256) if case.mask and case.region else None
+        )
         return self._request("describe", case, None, (Picture(case.reference), query))
 
     def distill_request(self, case: Case, description: str) -> Request:
@@ -339,7 +341,7 @@ class Asker:
 
     def _request(self, stage: Stage, case: Case, description: str | None, pictures: tuple[Picture, ...]) -> Request:
         if not self.backend.remote:
-            known = (case.sample, case.reference_id, case.reference.sha256, case.region, case.shot)
+            known = (case.sample, case.reference_id, case.reference.sha256, case.region, case.mask_sha256, case.shot)
             facts = orjson.dumps(known).decode()
             return Request(
                 stage, case, "", facts, self.backend.model, replies.SCHEMA_VERSION, description, pictures=pictures
@@ -757,4 +759,13 @@ def _shown(picture: Picture) -> tuple[Any, ...]:
     if picture.mark is None:
         return (picture.file.sha256,)
     region = picture.mark.region
-    return (picture.file.sha256, "outlined.v1", region.location, region.cells, region.boxes, region.area, region.grid)
+    return (
+        picture.file.sha256,
+        "outlined.v1",
+        picture.mark.sha256,
+        region.location,
+        region.cells,
+        region.boxes,
+        region.area,
+        region.grid,
+    )

@@ -39,10 +39,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where the query is highlighted before a teacher sees it: the mask file and the region found in it."""
+    """Where the query is highlighted before a teacher sees it: the mask file, the region in it, its bytes' digest."""
 
     mask: Path
     region: Region
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
