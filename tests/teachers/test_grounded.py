@@ -213,6 +213,47 @@ def test_the_direction_of_a_streak_is_named(bench: Bench, end: tuple[int, int], 
         assert not ({"horizontal", "vertical", "diagonal"} - {word}) & set(re.findall(r"\w+", text.lower()))
 
 
+def test_an_arc_is_long_and_thin_and_a_ragged_blob_is_not(bench: Bench) -> None:
+    def arc(pixels: np.ndarray, mask: np.ndarray) -> None:
+        cv2.ellipse(mask, (190, 190), (80, 80), 0, 200, 340, 255, 4)
+        pixels[mask > 0] = 230
+
+    def ragged(pixels: np.ndarray, mask: np.ndarray) -> None:
+        corners = [(100, 200), (140, 120), (150, 160), (180, 110), (185, 170), (230, 150), (200, 215), (150, 190)]
+        cv2.fillPoly(mask, [np.array(corners)], 255)
+        pixels[mask > 0] = 30
+
+    curved = measure(bench.defect("Scratch", arc)).defect
+    assert curved is not None
+    assert 30 <= curved.aspect <= 70
+    assert curved.bow > 0.1
+    for text in texts(bench.defect("Scratch", arc)):
+        assert re.search(r"curved|bowed|arched", text)
+    blob = bench.defect("Hole", ragged)
+    facts = measure(blob).defect
+    assert facts is not None
+    assert facts.aspect < 2.5
+    for text in texts(blob):
+        assert re.search(r"ragged|jagged|irregular", text)
+
+
+def test_a_defect_is_not_called_lighter_or_darker_where_light_and_dark_surround_it(bench: Bench) -> None:
+    pixels = plate(1)
+    pixels[:, :] = np.where((np.arange(384)[None, :, None] // 24) % 2 == 0, 60, 200).astype(np.uint8)
+    for text in texts(bench.defect("Contamination", disc((190, 190), 30, (130, 130, 130)), pixels)):
+        assert not re.search(r"\b(?:lighter|darker) (?:and|than)", text)
+        assert re.search(r"range|uneven|vary|varies|between them", text)
+
+
+def test_print_across_the_surroundings_does_not_tint_the_comparison(bench: Bench) -> None:
+    pixels = plate(1, grey=220)
+    pixels[150:170, :] = 20
+    case = bench.defect("Contamination", disc((190, 190), 12, (150, 150, 150)), pixels, reference=pixels)
+    for text in texts(case):
+        assert "darker" in text
+        assert "lighter" not in text
+
+
 @pytest.mark.parametrize(
     ("color", "word"),
     [((40, 40, 200), "reddish"), ((200, 90, 60), "bluish"), ((50, 180, 60), "greenish"), ((60, 200, 210), "yellowish")],
@@ -450,14 +491,17 @@ def test_texts_are_clean_english(bench: Bench, varied: list[Case]) -> None:
             assert all(s[0].isupper() and s.endswith(".") for s in sentences), text
 
 
-def test_hundreds_of_alike_cases_give_no_near_duplicates(bench: Bench) -> None:
-    normal = [(str(seed), *texts(bench.normal(plate(seed), "mint"))) for seed in range(80)]
-    defects = [
-        (str(seed), *texts(bench.defect("Hole", disc((190, 190), 20, (25, 25, 25)), plate(seed)))) for seed in range(80)
-    ]
-    for batch in (normal, defects):
-        assert near_duplicates([(name, description) for name, description, _ in batch]) == {}
-        assert near_duplicates([(name, think) for name, _, think in batch]) == {}
+def test_alike_cases_give_no_near_duplicates(bench: Bench) -> None:
+    surface = plate(999, 256)
+    paint = disc((190, 190), 20, (25, 25, 25))
+    batches = (
+        [bench.normal(plate(seed, 256), "mint", surface) for seed in range(70)],
+        [bench.defect("Hole", paint, plate(seed, 256), reference=surface) for seed in range(70)],
+    )
+    for batch in batches:
+        written = [(case.sample.sample_id, *texts(case)) for case in batch]
+        assert near_duplicates([(name, description) for name, description, _ in written]) == {}
+        assert near_duplicates([(name, think) for name, _, think in written]) == {}
 
 
 def test_fine_types_vary_over_a_varied_set(varied: list[Case]) -> None:

@@ -53,7 +53,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "Missing parts": (
         Rule("missing part", lambda d: d.area >= 0.015, "an absent area this large is a piece, not a nick"),
-        Rule("gap", lambda d: d.aspect >= 3.5, "a long narrow absence"),
+        Rule("gap", lambda d: d.aspect >= 3.5 and d.at_silhouette is not True, "a long narrow absence within the part"),
         Rule("chip", lambda d: d.at_silhouette is True and d.area < 0.003, "a small bite out of the part's rim"),
         Rule("notch", lambda d: d.at_silhouette is True, "a larger bite out of the part's rim"),
         Rule("surface notch", lambda d: d.step <= -6, "a recess within the surface lies in shade"),

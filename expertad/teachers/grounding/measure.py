@@ -414,7 +414,7 @@ def _streaks(dx: Array, dy: Array) -> float | None:
     slope = np.hypot(dx, dy)
     if slope.mean() < 0.8:
         return None
-    weight = 1 / np.maximum(slope, np.median(slope))
+    weight = 1 / np.maximum(slope, max(0.1, float(np.median(slope))))
     across, down = dx * weight, dy * weight
     direction, coherence = _orientation(across, down)
     one_way = math.hypot(float(across.mean()), float(down.mean())) / float(np.hypot(across, down).mean())
@@ -469,8 +469,9 @@ def _shape(mask: Array, long_side: int) -> dict[str, Any]:
 def _axis(contour: Array) -> tuple[float, float, float, float]:
     """Length in pixels, length over width, direction in degrees and bow (share of length) of one filled piece.
 
-    The middle line is the mean offset across the long axis in steps along it. A long or bowed piece's width is its area
-    over that line's length, so a thin arc is thin although its rectangle is not; a compact piece's is its extent.
+    The middle line is the mean offset across the long axis in steps along it. The width of a piece that is long and
+    evenly wide is its area over that line's length, so a thin arc is thin although its rectangle is not; of any other
+    piece it is the extent across.
     """
     x, y, w, h = cv2.boundingRect(contour)
     filled = np.zeros((h, w), np.uint8)
@@ -492,5 +493,8 @@ def _axis(contour: Array) -> tuple[float, float, float, float]:
     spacing = extent / steps
     length = float(np.hypot(np.diff(line), spacing).sum()) + spacing
     bow = float(np.abs(line - np.linspace(line[0], line[-1], len(line))).max()) / length
-    thin = extent >= 3 * width or (area < 0.45 * extent * width and bow >= 0.04)
-    return (length, max(1.0, length * length / area), angle, bow) if thin else (extent, extent / width, angle, bow)
+    padded = cv2.copyMakeBorder(filled, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    thickest = 2 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max()) - 1
+    # The line of a ragged blob wanders too, but it is thick somewhere, or no longer than a few times its thickness.
+    thin = thickest <= 1.7 * area / length and (extent >= 3 * width or length >= 5 * thickest)
+    return (length, length * length / area, angle, bow) if thin else (extent, max(1.0, extent / width), angle, bow)

@@ -26,7 +26,7 @@ Clauses = Sequence[str | None]
 def description(case: Case, facts: Facts, rule: Rule | None, voice: Voice) -> str:
     """Step 2: the query beside its reference; `rule` is None for a normal sample."""
     first = sentence(of.overall_likeness(facts, voice))
-    beside = _alternate(_likeness_clauses(facts, "the query", voice), _scene_clauses(facts, voice))
+    beside = _alternate(_likeness_clauses(facts, "the query", voice), _scene_clauses(facts, voice, compared=True))
     if rule is None:
         last = sentence(_nothing_departs(case, voice))
         return " ".join([first, *_fill(DESCRIPTION, beside, (first, last), voice), last])
@@ -180,7 +180,7 @@ def _reason_normal(case: Case, facts: Facts, voice: Voice) -> str:
             product=product_name(case.sample.category),
         )
     )
-    spare = _scene_clauses(facts, voice)
+    spare = _scene_clauses(facts, voice, compared=bool(case.shot))
     if case.shot:
         against = _likeness_clauses(facts, "this image", voice)
         opened = voice.say("[next to|against|beside] the reference image, ") + against[0]
@@ -253,7 +253,8 @@ def _found(about: on.Subject, voice: Voice, *, contrast: bool) -> str:
     )
 
 
-def _scene_clauses(facts: Facts, voice: Voice) -> list[str]:
+def _scene_clauses(facts: Facts, voice: Voice, *, compared: bool) -> list[str]:
+    """The query as a whole; `compared` when the reference may be named beside it."""
     scene = facts.scene
     return _spoken(
         (
@@ -264,7 +265,7 @@ def _scene_clauses(facts: Facts, voice: Voice) -> list[str]:
             lambda: of.symmetry(scene, voice),
             lambda: of.extent(scene, voice),
             lambda: of.silhouette(scene, voice),
-            lambda: of.details(scene, voice),
+            lambda: (of.shared_details(facts, voice) if compared else None) or of.details(scene, voice),
         ),
         voice,
     )
@@ -276,7 +277,6 @@ def _likeness_clauses(facts: Facts, query: str, voice: Voice) -> list[str]:
             lambda: of.exposure(facts, query, voice),
             lambda: of.shared_texture(facts, voice),
             lambda: of.shared_extent(facts, voice),
-            lambda: of.shared_details(facts, voice),
         ),
         voice,
     )

@@ -261,7 +261,8 @@ def exposure(facts: Facts, query: str, voice: Voice) -> str:
     tail = f" and more {cast}" if cast else ""
     return voice.say(
         "[as a whole, {query} is {points} lightness [points|units] {change}{tail}"
-        "|[mean lightness|average brightness] puts {query} {points} points {change}{tail}[, a difference of the "
+        "|[mean lightness|average brightness] puts {query} {points} lightness points {change}{tail}[, a difference of "
+        "the "
         "whole "
         "exposure|]]",
         points=points,
@@ -294,7 +295,7 @@ def shared_texture(facts: Facts, voice: Voice) -> str:
         )
     return voice.say(
         "[its [plain areas are|finer texture is] [somewhat|a little] {change} than in the reference"
-        "|grain comes out {change}, at {ratio} times the reference value]",
+        "|[overall|as a whole], grain comes out {change}, at {ratio} times the reference value]",
         change="rougher" if ratio > 1 else "smoother",
         ratio=f"{ratio:.1f}",
     )
