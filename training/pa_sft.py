@@ -62,7 +62,7 @@ def train(run: settings.Settings, out: Path) -> None:
                 "raise it, lower max_pixels, or publish shorter reasoning"
             )
 
-    class PaSftTrainer(stage.ReloadsWeights, SFTTrainer):
+    class PaSftTrainer(stage.StageTrainer, SFTTrainer):
         """TRL's trainer, which needs nothing else for these backbones."""
 
     s = run.pa_sft
@@ -94,6 +94,7 @@ def train(run: settings.Settings, out: Path) -> None:
     )
     start = time.monotonic()
     trainer.train(resume_from_checkpoint=stage.last_checkpoint(out))
+    seconds = time.monotonic() - start
     stage.save_final(trainer, processor, run, run.model, out)
     if trainer.accelerator.is_main_process:
         history = trainer.state.log_history
@@ -105,7 +106,7 @@ def train(run: settings.Settings, out: Path) -> None:
                 ("token accuracy", {"accuracy": stage.curve(history, "mean_token_accuracy")}),
             ],
         )
-        facts = {"steps": trainer.state.global_step, "seconds": round(time.monotonic() - start, 1)}
+        facts = stage.facts(trainer, seconds)
         stage.write_done(out, facts | {"loss": stage.curve(history, "loss")[1][-1:]})
         print(json.dumps({"stage": "pa_sft", **facts}), flush=True)
 

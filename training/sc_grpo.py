@@ -119,12 +119,13 @@ def train(run: settings.Settings, model: str, out: Path) -> None:
     trainer, processor = make_trainer(run, model, out)
     start = time.monotonic()
     trainer.train(resume_from_checkpoint=stage.last_checkpoint(out))
+    seconds = time.monotonic() - start
     stage.save_final(trainer, processor, run, model, out)
     if trainer.accelerator.is_main_process:
         history = trainer.state.log_history
         stage.write_curves(history, out)
         figure(history, out)
-        facts = {"steps": trainer.state.global_step, "seconds": round(time.monotonic() - start, 1)}
+        facts = stage.facts(trainer, seconds)
         stage.write_done(out, facts)
         print(json.dumps({"stage": "sc_grpo", **facts}), flush=True)
 

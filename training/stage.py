@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,16 +107,26 @@ def _readable(path: Path) -> bool:
     return True
 
 
-class ReloadsWeights:
-    """Goes before a TRL trainer among a class's bases: reads a checkpoint's weights the way models are read.
+class StageTrainer:
+    """Goes before a TRL trainer among a class's bases: reloads checkpoints rightly, and measures waiting for data.
 
     A checkpoint names weights as the hub does, a model in memory otherwise for these architectures. The trainer of
     transformers 5.17 matches the names as they are, finds none of them, warns, and goes on with the weights it has: a
     resumed run would start again from the base model. DeepSpeed and adapters have checkpoints of their own and are
     left alone.
+
+    `waited` is the seconds in which training stood still because the next rows were not there yet.
     """
 
     model: Any
+    waited = 0.0
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """See transformers.Trainer; timed."""
+        start = time.perf_counter()
+        batch = super().get_batch_samples(*args, **kwargs)  # type: ignore[misc]
+        self.waited += time.perf_counter() - start
+        return batch
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         target = self.model if model is None else model
@@ -149,10 +160,19 @@ def write_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
     (out / "curves.json").write_text(json.dumps(list(history), indent=1), encoding="utf-8")
 
 
-def write_done(out: Path, facts: dict[str, Any]) -> None:
+def facts(trainer: Any, seconds: float) -> dict[str, Any]:
+    """What a finished stage says of itself: steps, seconds, and the share of them spent waiting for data."""
+    return {
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+        "waiting_for_data": round(trainer.waited / seconds, 4),
+    }
+
+
+def write_done(out: Path, content: dict[str, Any]) -> None:
     """Marks the stage as finished; written last, and whole or not at all."""
     partial = out / f"{DONE}.partial"
-    partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
     partial.rename(out / DONE)
 
 

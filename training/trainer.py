@@ -24,7 +24,7 @@ from training.data import TRUTH_COLUMNS
 from training.health import Health
 from training.rewards.scheme import completion_text
 from training.rollouts import one_token_an_image, write_rollouts
-from training.stage import ReloadsWeights
+from training.stage import StageTrainer
 
 import_torchvision()
 
@@ -33,15 +33,15 @@ from accelerate.utils import gather_object  # noqa: E402
 from trl import GRPOTrainer  # noqa: E402
 
 
-class ScGrpoTrainer(ReloadsWeights, GRPOTrainer):
+class ScGrpoTrainer(StageTrainer, GRPOTrainer):
     """GRPOTrainer with the two repairs, a rollout dump (see training.rollouts) and health warnings.
 
     Args:
         rollouts: folder for the dump, one Parquet file a generation; None writes none.
         health: the watcher; None watches nothing.
         resample: beyond the paper: groups without variance, too easy or too hard to teach anything, give their places
-            to groups with variance, all of these with equal chance. Done in expectation: instead of copying rollouts, the
-            advantages of the groups with variance are multiplied by groups / groups with variance. The dump keeps
+            to groups with variance, all of these with equal chance. Done in expectation: instead of copying rollouts,
+            the advantages of the groups with variance are multiplied by groups / groups with variance. The dump keeps
             equation 10's advantages.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from training.backbones import ARCHITECTURES, chat_template, load, names
@@ -62,7 +64,9 @@ def test_one_step_of_each_stage_saves_a_model_that_reloads_and_generates_the_sam
     assert len(first) == 4
     assert first == answers()
     for stage in ("sft", "grpo"):
-        assert (tmp_path / stage / "done.json").is_file()
+        done = json.loads((tmp_path / stage / "done.json").read_text())
+        assert done["steps"] == 1
+        assert 0 < done["waiting_for_data"] < 1
         assert (tmp_path / stage / "curves.json").is_file()
         assert len(list((tmp_path / stage).glob("*.png"))) == 1
 
