@@ -434,9 +434,9 @@ def dented(slabs: Sequence[int], radius: Range, push: Range, inward: float = 0.7
     return build
 
 
-def piece_of(alpha: Pixels, item: Item) -> Pixels:
-    """The outline of one item alone."""
+def piece_of(alpha: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    """The outline of what lies in a box (x, y, width, height), alone."""
     out = np.zeros_like(alpha)
-    x, y, w, h = item.box
+    x, y, w, h = box
     out[y : y + h, x : x + w] = alpha[y : y + h, x : x + w]
     return out

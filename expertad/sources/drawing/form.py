@@ -73,7 +73,7 @@ class Slab:
 
 @dataclass(frozen=True)
 class Lit:
-    """A slab under one camera's lamp: `diffuse` 128 = unchanged color, `shine` is added white; both one channel."""
+    """A slab's box in the light, one channel each: `diffuse` 128 = unchanged color, `shine` is added white."""
 
     diffuse: Pixels
     shine: Pixels
@@ -95,6 +95,13 @@ class Skirt:
         """RGBA: the image under it is multiplied by A / 255, then RGB is added."""
         gain = cv2.multiply(self.shade, cv2.bitwise_not(self.cover), scale=1 / 255)
         return np.asarray(cv2.merge([self.color, np.asarray(gain, np.uint8)]), np.uint8)
+
+    @cached_property
+    def reach(self) -> Window:
+        """The rectangle outside of which the veil changes nothing."""
+        change = cv2.max(cv2.bitwise_not(self.veil[..., 3]), self.cover)
+        x, y, w, h = cv2.boundingRect(np.asarray(change, np.uint8))
+        return int(x), int(y), int(w), int(h)
 
 
 @dataclass(frozen=True)
@@ -132,9 +139,22 @@ class Form:
         lift = max(slab.top for slab in self.slabs) / 2
         return homography(camera, self.size, z - lift, self.zoom)
 
+    def box(self, index: int) -> Window:
+        """The rectangle of the plan that holds slab `index`, with room for what may be bent out of its outline."""
+
+        def make() -> Window:
+            x, y, w, h = cv2.boundingRect(self.slabs[index].alpha)
+            room = self.size // 10
+            x0, y0 = max(x - room, 0), max(y - room, 0)
+            return x0, y0, min(x + w + room, self.size) - x0, min(y + h + room, self.size) - y0
+
+        return self.keep(("box", index), make)
+
     def lit(self, index: int, camera: Camera) -> Lit:
         """Slab `index` under the camera's lamp."""
-        return self.keep(("lit", index, camera.name), lambda: light(self.slabs[index], camera, self.size))
+        return self.keep(
+            ("lit", index, camera.name), lambda: light(self.slabs[index], camera, self.size, self.box(index))
+        )
 
     def skirt(self, index: int, camera: Camera) -> Skirt:
         """Shadow and walls of slab `index` as it is when nothing is wrong with it."""
@@ -142,35 +162,39 @@ class Form:
         return self.keep(("skirt", index, camera.name), lambda: skirt(self, slab, [(slab.alpha, (0.0, 0.0))], camera))
 
 
-def lamp_vectors(camera: Camera, size: int, z: float) -> tuple[Field, Field, Field, Field]:
-    """Unit vectors from every plan pixel to the lamp, and its falloff relative to the center."""
+def lamp_vectors(camera: Camera, size: int, z: float, box: Window) -> tuple[Field, Field, Field, Field]:
+    """Unit vectors from every plan pixel of a box to the lamp, and its falloff relative to the plan's center."""
     x, y, height = lamp_place(camera, size)
-    across = np.arange(size, dtype=np.float32) - size / 2
-    lx = np.broadcast_to((x - across)[None, :], (size, size))
-    ly = np.broadcast_to((y - across)[:, None], (size, size))
+    left, top, w, h = box
+    lx = np.broadcast_to((x + size / 2 - np.arange(left, left + w, dtype=np.float32))[None, :], (h, w))
+    ly = np.broadcast_to((y + size / 2 - np.arange(top, top + h, dtype=np.float32))[:, None], (h, w))
     lz = np.float32(height - z)
-    distance = np.sqrt(lx * lx + ly * ly + lz * lz)
+    inverse = 1.0 / np.sqrt(lx * lx + ly * ly + lz * lz)
     reference = float(np.sqrt(x * x + y * y + lz * lz))
-    inverse = 1.0 / distance
     return lx * inverse, ly * inverse, lz * inverse, np.asarray(reference * inverse, np.float32)
 
 
-def light(slab: Slab, camera: Camera, size: int) -> Lit:
+def light(slab: Slab, camera: Camera, size: int, box: Window) -> Lit:
     """Lambert plus ambient, a Blinn highlight, and for metals a mirrored room, over the relief's normals."""
     material = slab.material
-    gx, gy = gradient(slab.relief)
+    left, top, width, height = box
+    own = slice(top, top + height), slice(left, left + width)
+    gx, gy = gradient(slab.relief[own])
     norm = 1.0 / np.sqrt(gx * gx + gy * gy + 1.0)
     nx, ny, nz = -gx * norm, -gy * norm, norm
-    lx, ly, lz, near = lamp_vectors(camera, size, slab.top)
+    lx, ly, lz, near = lamp_vectors(camera, size, slab.top, box)
     vx, vy, vz = toward_camera(camera)
-    flat = float(lz[size // 2, size // 2])
+    place = lamp_place(camera, size)
+    flat = (place[2] - slab.top) / float(np.hypot(np.hypot(place[0], place[1]), place[2] - slab.top))
     lambert = np.maximum(nx * lx + ny * ly + nz * lz, 0.0) / flat * near**1.15
     shade = camera.glow * (0.55 + 0.45 * nz) + (1.0 - camera.glow) * lambert
     hx, hy, hz = lx + vx, ly + vy, lz + vz
     h_norm = 1.0 / np.sqrt(hx * hx + hy * hy + hz * hz)
     nh = np.clip((nx * hx + ny * hy + nz * hz) * h_norm, 0.0, 1.0)
     if material.lines:
-        shade = shade * (1.0 - material.metal) + material.metal * (0.45 * shade + _streak(material, size, hx, hy, hz))
+        shade = shade * (1.0 - material.metal) + material.metal * (
+            0.45 * shade + _streak(material, size, box, hx, hy, hz)
+        )
     elif material.metal:
         # A room mirrored in plain metal: a light ceiling on the lamp's side, a darker floor.
         vn = vx * nx + vy * ny + vz * nz
@@ -183,16 +207,18 @@ def light(slab: Slab, camera: Camera, size: int) -> Lit:
         facing = nx * lx + ny * ly + nz * lz
         slope = smoothstep(0.06, 0.35, np.sqrt(gx * gx + gy * gy))
         shine = shine + material.mirror * slope * smoothstep(0.72, 0.97, facing) * near
-    cover = slab.alpha.astype(np.float32) / 255.0
+    cover = slab.alpha[own].astype(np.float32) / 255.0
     return Lit(pixels(shade * 128.0), pixels(shine * 255.0 * cover))
 
 
-def _streak(material: Material, size: int, hx: Field, hy: Field, hz: Field) -> Field:
+def _streak(material: Material, size: int, box: Window, hx: Field, hy: Field, hz: Field) -> Field:
     """Highlight of parallel or concentric tool marks: narrow along the marks, wide across (after Ward, 1992)."""
     if material.lines == "radial":
-        across = np.arange(size, dtype=np.float32) - (size - 1) / 2
-        radius = np.maximum(np.hypot(across[None, :], across[:, None]), 1.0)
-        rx, ry = across[None, :] / radius, across[:, None] / radius
+        left, top, w, h = box
+        x = (np.arange(left, left + w, dtype=np.float32) - (size - 1) / 2)[None, :]
+        y = (np.arange(top, top + h, dtype=np.float32) - (size - 1) / 2)[:, None]
+        radius = np.maximum(np.hypot(x, y), 1.0)
+        rx, ry = x / radius, y / radius
     else:
         rx, ry = (np.float32(0.0), np.float32(1.0)) if material.lines == "x" else (np.float32(1.0), np.float32(0.0))
     along = (-hx * ry + hy * rx) / hz
@@ -215,7 +241,6 @@ def walls(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera, windo
     half = form.half
     scale = half / form.size
     to_half = np.array([[scale, 0, -left], [0, scale, -top], [0, 0, 1]], np.float64)
-    from_half = np.diag([1.0 / scale, 1.0 / scale, 1.0])
     color: Pixels = np.zeros((height, width, 3), np.uint8)
     cover: Pixels = np.zeros((height, width), np.uint8)
     tall = slab.top - slab.bottom
@@ -224,12 +249,16 @@ def walls(form: Form, slab: Slab, pieces: Sequence[Piece], camera: Camera, windo
         count = int(np.clip(np.ceil(reach * 0.8), 0, 48)) if camera.tilt or any(lean) else 0
         if count == 0:
             continue
-        small = np.asarray(cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA), np.uint8)
+        whole = cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA)
+        x, y, w, h = cv2.boundingRect(whole)
+        x, y = max(x - 8, 0), max(y - 8, 0)
+        small = np.asarray(whole[y : y + h + 16, x : x + w + 16], np.uint8)
+        from_half = np.array([[1 / scale, 0, x / scale], [0, 1 / scale, y / scale], [0, 0, 1]], np.float64)
         sides = np.dstack([premultiplied(pixels(_wall(slab, small, camera, half)), small), small])
         for step in range(count):
             share = step / count
-            shift = np.array([[1, 0, lean[0] * scale * share], [0, 1, lean[1] * scale * share], [0, 0, 1]], np.float64)
-            matrix = to_half @ form.matrix(camera, slab.bottom + share * tall) @ from_half @ shift
+            shift = np.array([[1, 0, lean[0] * share], [0, 1, lean[1] * share], [0, 0, 1]], np.float64)
+            matrix = to_half @ form.matrix(camera, slab.bottom + share * tall) @ shift @ from_half
             piece = np.asarray(cv2.warpPerspective(sides, matrix, (width, height)), np.uint8)
             dim = 0.62 + 0.38 * min(1.0, (share + 0.12) * 1.6) if slab.bottom <= 0 else 0.78 + 0.22 * share
             own = np.ascontiguousarray(piece[..., 3])

@@ -349,7 +349,7 @@ def stroke_values(n: int, path: npt.NDArray[np.float64], values: npt.NDArray[np.
 
 
 def lit(mark: Mark, lamp: tuple[float, float, float], strength: float = 1.0, glow: float = 0.42) -> tuple[Field, Field]:
-    """The mark under a lamp: (gain, add), both n x n x 3; the image becomes image * gain + add.
+    """The mark under a lamp: gain (n x n) and add (n x n x 3); the image becomes image * gain + add.
 
     Args:
         mark: what is drawn.
@@ -374,7 +374,7 @@ def lit(mark: Mark, lamp: tuple[float, float, float], strength: float = 1.0, glo
     gain = gain * (1.0 - paint)
     if mark.shadow is not None:
         gain = gain * (1.0 - 0.55 * strength * _cast(mark, x, y, z) * (1.0 - paint))
-    return np.asarray(np.repeat(gain[..., None], 3, 2), np.float32), np.asarray(add, np.float32)
+    return np.asarray(gain, np.float32), np.asarray(add, np.float32)
 
 
 def _cast(mark: Mark, x: float, y: float, z: float) -> Field:

@@ -6,7 +6,7 @@ The mask is where the two differ visibly; a view in which too little does is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -52,8 +52,12 @@ class Photo:
 
 @dataclass(frozen=True)
 class _Painted:
+    """A slab in one camera's light: sprite and outline of its box (corner at plan pixel x, y), walls and shadow."""
+
     sprite: Pixels
     alpha: Pixels
+    x: int
+    y: int
     skirt: Skirt
     top: float
 
@@ -99,9 +103,11 @@ def _paint(body: Body, camera: Camera) -> list[_Painted]:
     painted = []
     for index, (slab, paint) in enumerate(zip(form.slabs, body.paints, strict=True)):
         lit = form.lit(index, camera)
-        sprite = cv2.multiply(paint, cv2.cvtColor(lit.diffuse, cv2.COLOR_GRAY2RGB), scale=1 / 128)
-        sprite = cv2.add(sprite, cv2.cvtColor(lit.shine, cv2.COLOR_GRAY2RGB))
-        painted.append(_Painted(np.asarray(sprite, np.uint8), slab.alpha, form.skirt(index, camera), slab.top))
+        x, y, w, h = form.box(index)
+        own = slice(y, y + h), slice(x, x + w)
+        sprite = cv2.multiply(paint[own], cv2.cvtColor(lit.diffuse, cv2.COLOR_GRAY2RGB), scale=1 / 128)
+        sprite = np.asarray(cv2.add(sprite, cv2.cvtColor(lit.shine, cv2.COLOR_GRAY2RGB)), np.uint8)
+        painted.append(_Painted(sprite, slab.alpha[own], x, y, form.skirt(index, camera), slab.top))
     return painted
 
 
@@ -109,23 +115,33 @@ def _spoil(form: Form, slabs: list[_Painted], changes: tuple[Change, ...], camer
     """The slabs after every change of their outlines."""
     out = list(slabs)
     for index in sorted({change.slab for change in changes}):
-        sprite, alpha = slabs[index].sprite.copy(), slabs[index].alpha.copy()
+        was = slabs[index]
+        sprite, alpha = was.sprite.copy(), was.alpha.copy()
         leaning: list[Piece] = []
         own = [change for change in changes if change.slab == index]
         for change in own:
             match change:
                 case Cut():
-                    _cut(sprite, alpha, change)
+                    _cut(sprite, alpha, replace(change, x=change.x - was.x, y=change.y - was.y))
                 case Bend():
-                    _bend(sprite, alpha, change)
+                    _bend(sprite, alpha, replace(change, x=change.x - was.x, y=change.y - was.y))
                 case Lean():
-                    piece = piece_of(alpha, change.item)
+                    x, y, w, h = change.item.box
+                    piece = piece_of(alpha, (x - was.x, y - was.y, w, h))
                     alpha = np.asarray(cv2.subtract(alpha, piece), np.uint8)
                     leaning.append((piece, (change.dx, change.dy)))
-        side = _walls(form, index, [(alpha, (0.0, 0.0)), *leaning], own, camera)
+        pieces = [(_on_plan(form, was, part), lean) for part, lean in [(alpha, (0.0, 0.0)), *leaning]]
+        side = _walls(form, index, pieces, own, camera)
         for piece, (dx, dy) in leaning:
             sprite, alpha = _move(sprite, alpha, piece, dx, dy)
-        out[index] = _Painted(sprite, alpha, side, slabs[index].top)
+        out[index] = replace(was, sprite=sprite, alpha=alpha, skirt=side)
+    return out
+
+
+def _on_plan(form: Form, slab: _Painted, alpha: Pixels) -> Pixels:
+    """An outline in the slab's box, put back on the whole plan."""
+    out = np.zeros((form.size, form.size), np.uint8)
+    out[slab.y : slab.y + alpha.shape[0], slab.x : slab.x + alpha.shape[1]] = alpha
     return out
 
 
@@ -150,10 +166,9 @@ def _walls(form: Form, index: int, pieces: list[Piece], changes: list[Change], c
 
 
 def _cut(sprite: Pixels, alpha: Pixels, change: Cut) -> None:
-    size = alpha.shape[0]
     height, width = change.hole.shape
     x0, y0 = max(change.x, 0), max(change.y, 0)
-    x1, y1 = min(change.x + width, size), min(change.y + height, size)
+    x1, y1 = min(change.x + width, alpha.shape[1]), min(change.y + height, alpha.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
     keep = 1.0 - change.hole[y0 - change.y : y1 - change.y, x0 - change.x : x1 - change.x]
@@ -162,10 +177,9 @@ def _cut(sprite: Pixels, alpha: Pixels, change: Cut) -> None:
 
 
 def _bend(sprite: Pixels, alpha: Pixels, change: Bend) -> None:
-    size = alpha.shape[0]
     reach = int(change.radius * 2.2)
     x0, y0 = max(int(change.x) - reach, 0), max(int(change.y) - reach, 0)
-    x1, y1 = min(int(change.x) + reach, size), min(int(change.y) + reach, size)
+    x1, y1 = min(int(change.x) + reach, alpha.shape[1]), min(int(change.y) + reach, alpha.shape[0])
     columns, rows = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
     pull = smoothstep(1.0, 0.0, np.hypot(columns - change.x, rows - change.y) / (2.0 * change.radius))
     from_x = np.asarray(columns - change.dx * pull, np.float32)
@@ -176,13 +190,13 @@ def _bend(sprite: Pixels, alpha: Pixels, change: Bend) -> None:
 
 def _move(sprite: Pixels, alpha: Pixels, piece: Pixels, dx: float, dy: float) -> tuple[Pixels, Pixels]:
     """Lift a piece's paint off and lay it down (dx, dy) away, over what is there."""
-    size = alpha.shape[0]
+    size = alpha.shape[1], alpha.shape[0]
     share = cv2.cvtColor(piece, cv2.COLOR_GRAY2RGB)
     own = cv2.multiply(sprite, (share > 0).astype(np.uint8))
     rest = cv2.subtract(sprite, own)
     shift = np.array([[1, 0, dx], [0, 1, dy]], np.float64)
-    own = cv2.warpAffine(own, shift, (size, size))
-    moved = np.asarray(cv2.warpAffine(piece, shift, (size, size)), np.uint8)
+    own = cv2.warpAffine(own, shift, size)
+    moved = np.asarray(cv2.warpAffine(piece, shift, size), np.uint8)
     hidden = cv2.cvtColor(cv2.bitwise_not(moved), cv2.COLOR_GRAY2RGB)
     sprite = np.asarray(cv2.add(cv2.multiply(rest, hidden, scale=1 / 255), own), np.uint8)
     alpha = np.asarray(cv2.max(alpha, moved), np.uint8)
@@ -200,30 +214,66 @@ def _compose(
 ) -> Pixels:
     """Paint ground, then each slab's shadow, walls, top and marks, lowest first, into a window of the image."""
     left, top, width, height = window
-    place = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], np.float64) @ pose.matrix(form.size)
+    place = _moved(-left, -top) @ pose.matrix(form.size)
     ground = form.keep(("ground", camera.name), lambda: form.ground(camera))
     y, x = offset[0] + top, offset[1] + left
-    image = np.ascontiguousarray(ground[y : y + height, x : x + width])
-    double = np.diag([form.size / slabs[0].skirt.cover.shape[1]] * 2 + [1.0])
+    image = np.array(ground[y : y + height, x : x + width])
+    double = place @ np.diag([form.size / form.half] * 2 + [1.0])
     for index, slab in enumerate(slabs):
-        to_window = (place @ double)[:2]
-        veil = cv2.warpAffine(slab.skirt.veil, to_window, (width, height), borderValue=(0, 0, 0, 255))
-        image = lay(image, np.ascontiguousarray(veil[..., :3]), np.ascontiguousarray(veil[..., 3]))
+        _lay_skirt(image, slab.skirt, double)
         for decal in decals:
             if decal.slab == index and decal.where == "wall":
-                cover = cv2.warpAffine(slab.skirt.cover, to_window, (width, height))
-                image = _decal(form, image, decal, camera, place, np.asarray(cover, np.uint8))
-        matrix = place @ form.matrix(camera, slab.top)
-        alpha = np.asarray(cv2.warpPerspective(slab.alpha, matrix, (width, height)), np.uint8)
-        sprite = cv2.warpPerspective(slab.sprite, matrix, (width, height))
-        image = lay(image, np.asarray(sprite, np.uint8), np.asarray(cv2.bitwise_not(alpha), np.uint8))
+                cover = cv2.warpAffine(slab.skirt.cover, double[:2], (width, height))
+                _lay_decal(form, image, decal, camera, place, np.asarray(cover, np.uint8))
+        _lay_top(image, slab, place @ form.matrix(camera, slab.top))
+        clip: Pixels | None = None
         for decal in decals:
             if decal.slab == index and decal.where == "top":
-                image = _decal(form, image, decal, camera, place, alpha)
+                if clip is None:
+                    to_window = place @ form.matrix(camera, slab.top) @ _moved(slab.x, slab.y)
+                    clip = np.asarray(cv2.warpPerspective(slab.alpha, to_window, (width, height)), np.uint8)
+                _lay_decal(form, image, decal, camera, place, clip)
     for decal in decals:
         if decal.where == "over":
-            image = _decal(form, image, decal, camera, place, None)
+            _lay_decal(form, image, decal, camera, place, None)
     return image
+
+
+def _moved(x: float, y: float) -> Matrix:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
+
+
+def _inside(image: Pixels, matrix: Matrix, x: float, y: float, w: float, h: float) -> Window | None:
+    """The part of an image that a rectangle covers once it is mapped there."""
+    points = _corners(matrix, x, y, w, h)
+    low = np.maximum(np.floor(points.min(0)).astype(int) - 2, 0)
+    high = np.minimum(np.ceil(points.max(0)).astype(int) + 2, (image.shape[1], image.shape[0]))
+    if (high <= low).any():
+        return None
+    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
+
+
+def _lay_skirt(image: Pixels, skirt: Skirt, matrix: Matrix) -> None:
+    window = _inside(image, matrix, *skirt.reach)
+    if window is None:
+        return
+    x, y, w, h = window
+    veil = cv2.warpAffine(skirt.veil, (_moved(-x, -y) @ matrix)[:2], (w, h), borderValue=(0, 0, 0, 255))
+    part = image[y : y + h, x : x + w]
+    part[:] = lay(part, np.ascontiguousarray(veil[..., :3]), np.ascontiguousarray(veil[..., 3]))
+
+
+def _lay_top(image: Pixels, slab: _Painted, matrix: Matrix) -> None:
+    own = matrix @ _moved(slab.x, slab.y)
+    window = _inside(image, own, 0, 0, slab.alpha.shape[1], slab.alpha.shape[0])
+    if window is None:
+        return
+    x, y, w, h = window
+    own = _moved(-x, -y) @ own
+    alpha = np.asarray(cv2.warpPerspective(slab.alpha, own, (w, h)), np.uint8)
+    sprite = np.asarray(cv2.warpPerspective(slab.sprite, own, (w, h)), np.uint8)
+    part = image[y : y + h, x : x + w]
+    part[:] = lay(part, sprite, np.asarray(cv2.bitwise_not(alpha), np.uint8))
 
 
 def _frame(form: Form, decal: Decal, camera: Camera) -> tuple[Matrix, tuple[float, float, float]] | None:
@@ -254,21 +304,26 @@ def _frame(form: Form, decal: Decal, camera: Camera) -> tuple[Matrix, tuple[floa
     return to_image @ to_center, own
 
 
-def _decal(form: Form, image: Pixels, decal: Decal, camera: Camera, place: Matrix, clip: Pixels | None) -> Pixels:
+def _lay_decal(form: Form, image: Pixels, decal: Decal, camera: Camera, place: Matrix, clip: Pixels | None) -> None:
     framed = _frame(form, decal, camera)
     if framed is None:
-        return image
-    matrix, lamp = framed
+        return
+    matrix, lamp = place @ framed[0], framed[1]
+    n = decal.mark.span
+    window = _inside(image, matrix, 0, 0, n, n)
+    if window is None:
+        return
+    x, y, w, h = window
+    matrix = _moved(-x, -y) @ matrix
     gain, add = marks.lit(decal.mark, lamp, decal.strength, camera.glow)
-    height, width = image.shape[:2]
-    matrix = place @ matrix
-    gain = cv2.warpPerspective(gain, matrix, (width, height), borderValue=(1.0, 1.0, 1.0))
-    add = cv2.warpPerspective(add, matrix, (width, height))
-    before = image.astype(np.float32)
-    after = before * gain + add
+    gain = np.asarray(cv2.warpPerspective(gain, matrix, (w, h), borderValue=1.0), np.float32)
+    add = np.asarray(cv2.warpPerspective(add, matrix, (w, h)), np.float32)
+    part = image[y : y + h, x : x + w]
+    before = part.astype(np.float32)
+    after = before * gain[..., None] + add
     if clip is not None:
-        after = before + (after - before) * (clip.astype(np.float32) / 255.0)[..., None]
-    return pixels(after)
+        after = before + (after - before) * (clip[y : y + h, x : x + w].astype(np.float32) / 255.0)[..., None]
+    part[:] = pixels(after)
 
 
 def _window(form: Form, flaw: Flaw, camera: Camera, pose: Pose, scale: float = 1.0) -> Window | None:
