@@ -30,6 +30,10 @@ def main() -> None:
         code = 130
     except click.ClickException as error:
         error.show()
+        if sys.argv[1:2] == ["build"] and "--json" in sys.argv:
+            from expertad.builder import refused
+
+            click.echo(refused(error.format_message()))
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -142,6 +146,7 @@ BUILD_SETTINGS = (
 @settings_options(*BUILD_SETTINGS)
 @CONFIG_OPTION
 @JSON_OPTION
+@guarded
 def build(config_file: Path | None, as_json: bool, **flags: Any) -> int:
     """Do all that is left to do: ingest, select, locate, describe, distill, check, review, publish, report.
 
@@ -155,7 +160,7 @@ def build(config_file: Path | None, as_json: bool, **flags: Any) -> int:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--parts", type=click.IntRange(1, 99_999), default=12, show_default=True, help="Parts per category.")
+@click.option("--parts", type=click.IntRange(1, 99_999), default=8, show_default=True, help="Parts per category.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed draws other parts.")
 @click.option(
     "--profile",
@@ -195,12 +200,19 @@ def status(config_file: Path | None, as_json: bool, sample_id: str | None, **fla
     return print_sample(settings, sample_id, as_json) if sample_id else print_status(settings, as_json)
 
 
+LATER_SETTINGS = tuple(name for name in BUILD_SETTINGS if name != "variant")
+"""Settings that commands take which follow a build; `publish --variant` is about what is published."""
+
+
 @cli.command()
-@settings_options(*BUILD_SETTINGS)
+@settings_options(*LATER_SETTINGS)
 @CONFIG_OPTION
 @guarded
 def report(config_file: Path | None, **flags: Any) -> int:
-    """Write the workspace's report.html again, from what the ledger holds; nothing is asked or published."""
+    """Write the workspace's report.html again, from what the ledger holds; nothing is asked or published.
+
+    Settings that are not given are those of the workspace's last build.
+    """
     from expertad.builder import write_report_only
 
     click.echo(write_report_only(config.load(flags, config_file)))
@@ -208,7 +220,7 @@ def report(config_file: Path | None, **flags: Any) -> int:
 
 
 @cli.command()
-@settings_options(*BUILD_SETTINGS)
+@settings_options(*LATER_SETTINGS)
 @CONFIG_OPTION
 @click.option(
     "--variant",
@@ -235,7 +247,10 @@ def publish(
     allow_images: bool,
     **flags: Any,
 ) -> int:
-    """Publish what is decided so far, whole or as a variant for an ablation; optionally upload it."""
+    """Publish what is decided so far, whole or as a variant for an ablation; optionally upload it.
+
+    Settings that are not given are those of the workspace's last build.
+    """
     from expertad.builder import publish_only
 
     settings = config.load(flags, config_file)

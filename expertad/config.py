@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     mapping: Path | None = Field(None, description="YAML that maps a folder source's defect names to coarse types.")
     title: str | None = Field(None, description="The data set's name on the card, if it is not Real-IAD itself.")
     licence: str | None = Field(None, description="The photographs' licence on the card, if it is not Real-IAD's.")
-    parts: int = Field(12, ge=1, le=99_999, description="Parts per category of the drawn set.")
+    parts: int = Field(8, ge=1, le=99_999, description="Parts per category of the drawn set.")
 
     pa_sft: int = Field(2900, ge=0, description="Published rows asked for PA-SFT.")
     sc_grpo: int = Field(3000, ge=0, description="Published rows asked for SC-GRPO.")
@@ -182,10 +182,31 @@ def load(flags: dict[str, Any] | None = None, config: Path | None = None) -> Set
             raise ConfigError(f"cannot read {path}: {error}") from error
     chosen = type("FileSettings", (Settings,), {"_toml": path}) if path.is_file() else Settings
     try:
-        return Settings.model_construct(**dict(chosen(**given)))
+        found = chosen(**given)
     except ValidationError as error:
         where = f" (flags, EXPERTAD_ environment, {path})" if path.is_file() else " (flags, EXPERTAD_ environment)"
         raise ConfigError("; ".join(_explain(item) for item in error.errors()) + where) from None
+    return Settings.model_construct(found.model_fields_set, **dict(found))
+
+
+def to_remember(settings: Settings) -> str:
+    """Settings as JSON for `as_before`, without what says where the ledger is; paths hold from any folder."""
+    values = dict(settings)
+    paths = {name: value.absolute() for name, value in values.items() if isinstance(value, Path)}
+    kept = {name: value for name, value in {**values, **paths}.items() if name not in ("workspace", "ledger_url")}
+    return json.dumps({name: value for name, value in kept.items() if value is not None}, default=str)
+
+
+def as_before(settings: Settings, remembered: str) -> Settings:
+    """Settings in which everything that flags, environment and file leave open is as in an earlier build.
+
+    Args:
+        settings: as loaded.
+        remembered: what `to_remember` made of the earlier build's.
+    """
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    earlier = {name: value for name, value in json.loads(remembered).items() if name in Settings.model_fields}
+    return Settings(**{**earlier, **given})
 
 
 def choices(name: str) -> tuple[str, ...]:

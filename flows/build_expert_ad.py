@@ -55,7 +55,7 @@ def build_expert_ad(
     mapping: Path | None = None,
     title: str | None = None,
     licence: str | None = None,
-    parts: int = 12,
+    parts: int = 8,
     teacher: TeacherName = "grounded",
     model: str | None = None,
     teachers: str | None = None,
