@@ -83,6 +83,8 @@ def check_machine(run: Settings, host: Host) -> None:
         CheckError: the first thing that is missing.
     """
     machine = run.machine
+    if machine.gpu and not host.gpus:
+        raise CheckError("no GPU is visible; use --preset smoke for a CPU, or --dry-run to see the commands")
     if "torchvision" not in host.packages:
         raise CheckError("torchvision is not installed; the image processors need it: pip install torchvision==0.28.0")
     if run.lora.rank and "peft" not in host.packages:
@@ -94,8 +96,6 @@ def check_machine(run: Settings, host: Host) -> None:
         )
     if not machine.gpu:
         return
-    if not host.gpus:
-        raise CheckError("no GPU is visible; use --preset smoke for a CPU, or --dry-run to see the commands")
     if len(host.gpus) < machine.processes:
         raise CheckError(
             f"preset {run.preset} needs {machine.processes} GPUs, {len(host.gpus)} are visible; "
