@@ -39,6 +39,8 @@ from expertad.workspace import explained, hold, open_ledger
 CHUNKS_AT_ONCE = 4
 DATASET = "dataset"
 REPORT = "report.html"
+SETTINGS = "settings"
+"""Under this name the ledger remembers the last build's settings, so that `report` and `publish` need not be told."""
 
 
 class Shown(Protocol):
@@ -184,6 +186,7 @@ def run(settings: Settings, shown: Shown, each: Each | None = None, shared: Shar
         UserError: nothing could be done. An abort is no error here: it is in the summary.
     """
     with opened(settings, shown, shared) as build:
+        _remember(build.ledger, settings)
         aborted = None
         try:
             result = build.run(each or here(build))
@@ -228,8 +231,8 @@ def _record(outcome: Outcome, source: Mapping[str, str], people: Mapping[str, Se
 def _people(ledger: Ledger) -> dict[str, list[str]]:
     """Pseudonyms of those who decided about each sample.
 
-    People are numbered by their first verdict in this ledger: stable, the same for the same verdicts, and nothing that a
-    name could be guessed from.
+    People are numbered by their first verdict in this ledger: stable, the same for the same verdicts, and nothing that
+    a name could be guessed from.
     """
     numbers = {name: f"annotator-{number}" for number, name in enumerate(ledger.annotators(), start=1)}
     return {
@@ -331,7 +334,7 @@ def teacher_counts(counts: Sequence[Counts], reused: int) -> dict[str, Any]:
 
 
 def run_from_shell(flags: Mapping[str, Any], config_file: Path | None, as_json: bool) -> int:
-    """`expertad build`: run, print, and return the exit code. With JSON, its object is the last line whatever happens."""
+    """`expertad build`: run, print, and return the exit code. With JSON, its object ends stdout whatever happens."""
     settings: Settings | None = None
     code, payload = 0, _empty()
     try:
@@ -344,6 +347,8 @@ def run_from_shell(flags: Mapping[str, Any], config_file: Path | None, as_json: 
         if summary.aborted is not None:
             click.echo(f"expertad: {summary.aborted}", err=True)
             code = AbortError.exit_code
+    except BrokenPipeError:
+        raise  # nobody reads stdout any more
     except KeyboardInterrupt:
         click.echo("expertad: interrupted; what is done is kept, run the same command to go on", err=True)
         code, payload = 130, _last(settings, "interrupted")
@@ -357,6 +362,11 @@ def run_from_shell(flags: Mapping[str, Any], config_file: Path | None, as_json: 
     if as_json:
         click.echo(orjson.dumps(payload).decode())
     return code
+
+
+def refused(error: str) -> str:
+    """The JSON object of a build that was not begun."""
+    return orjson.dumps(_empty() | {"error": error}).decode()
 
 
 def _empty() -> dict[str, Any]:
@@ -376,8 +386,25 @@ def _last(settings: Settings | None, error: str) -> dict[str, Any]:
     return payload | {"error": error}
 
 
+def _remember(ledger: Ledger, settings: Settings) -> None:
+    if ledger.recall(SETTINGS) != (text := config.to_remember(settings)):
+        ledger.remember(SETTINGS, text)
+
+
+def _as_before(settings: Settings) -> Settings:
+    """Settings of the workspace's last build, but for what is given now.
+
+    Raises:
+        WorkspaceError: nothing was built here yet.
+    """
+    with open_ledger(settings, create=False) as ledger:
+        remembered = ledger.recall(SETTINGS)
+    return settings if remembered is None else config.as_before(settings, remembered)
+
+
 def write_report_only(settings: Settings) -> Path:
     """`expertad report`: the report of what the ledger holds now."""
+    settings = _as_before(settings)
     with Progress() as progress, opened(settings, progress) as build:
         result = build.survey()
         return write_report(build, result, settings.workspace / REPORT)
@@ -393,8 +420,9 @@ def publish_only(
     private: bool,
     allow_images: bool,
 ) -> Iterator[str]:
-    """`expertad publish`: what is decided now, whole or as a variant, and up to the hub if asked; yields what happened."""
+    """`expertad publish`: what is decided now, whole or as a variant, and up to the hub if asked; yields lines."""
     variant = Variant.parse(variant_name)
+    settings = _as_before(settings)
     with Progress() as progress, opened(settings, progress) as build:
         result = build.survey()
         target = out or variant.folder(settings.workspace / DATASET)

@@ -35,7 +35,7 @@ TEACHER_SETTINGS = (
     "prompts",
     "shared_limit",
 )
-"""The settings that say who teaches, and how; `parameters`, `prices`, `thinking` and `json_mode` stand in the file alone."""
+"""The settings that say who teaches, and how; `parameters`, `prices`, `thinking` and `json_mode` are file only."""
 
 SourceName = Literal["drawn", "real-iad", "folder"]
 TeacherName = Literal["grounded", "openai", "dashscope"]

@@ -45,6 +45,8 @@ def _space(settings: Settings) -> Finding:
     folder = settings.workspace.absolute()
     while not folder.exists():
         folder = folder.parent
+    if not folder.is_dir():
+        return Finding(False, "workspace", f"{folder} is no folder; name another with --workspace")
     if not os.access(folder, os.W_OK):
         return Finding(False, "workspace", f"{folder} cannot be written; name another folder with --workspace")
     free = shutil.disk_usage(folder).free

@@ -74,7 +74,7 @@ def print_sample(settings: Settings, sample_id: str, as_json: bool) -> int:
 
 def release(settings: Settings, sample_ids: Sequence[str]) -> Iterator[str]:
     """Let quarantined samples be asked again; yields what was done."""
-    with hold(settings.workspace), open_ledger(settings, create=False) as ledger:
+    with open_ledger(settings, create=False) as ledger, hold(settings.workspace):
         released = ledger.release(sample_ids or None)
     for missing in sorted(set(sample_ids) - set(released)):
         yield f"{missing} is not quarantined"
