@@ -1,7 +1,7 @@
-"""The build: ingest, select, locate, describe, distill, check, review, integrate, publish, report, until nothing is left.
+"""The build: ingest, select, locate, describe, distill, check and review, again and again until nothing is left.
 
-A build is a function of its settings and of what the ledger holds. Every run does what is left and stops: after a crash, after
-more reviews, after a changed prompt, only what is affected is done again. Nothing waits for a person.
+A build is a function of its settings and of what the ledger holds. Every run does what is left and stops: after a
+crash, after more reviews, after a changed prompt, only what is affected is done again. Nothing waits for a person.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Known:
     quarantined: dict[str, tuple[str, str]]
     troubled: set[str] = field(init=False)
     current: dict[str, bool] = field(default_factory=dict)
+    references: dict[str, ImageFile | str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.troubled = {sample_id for sample_id, _ in self.quarantined.values()}
@@ -249,7 +250,7 @@ class Build:
         unseen: Sequence[tuple[Path, Path | None]],
         call: Call,
     ) -> bool:
-        """Run the next stage that something waits for; False when nothing does, or when it was all tried in this run."""
+        """Run the next stage that something waits for; False when nothing does or all was tried in this run."""
         todo: dict[Stage, list[Outcome]] = defaultdict(list)
         sights = list(unseen)
         for place in select.TRAINED:
@@ -322,7 +323,7 @@ class Build:
                 self.notify.say(announcement(asker.backend, len(images)))
 
     def _first_try(self, stage: Stage, name: str) -> bool:
-        """True once in a run: what a stage could not settle is left for the next run instead of being tried for ever."""
+        """True once in a run: what a stage could not settle is left for the next run, not tried for ever."""
         if (stage, name) in self._tried:
             return False
         self._tried.add((stage, name))
@@ -437,10 +438,9 @@ class Build:
 
     def _case(self, sample: Sample, plan: Plan, known: Known) -> Case | Outcome:
         root = self.source.image_root
-        waits = Outcome("pending", "waits for a look at its files", "locate")
         query = self._file(root, sample.image_path, known)
         if query is None:
-            return waits
+            return UNSEEN
         if isinstance(query, str):
             return Outcome("unusable", query)
         region: Region | None = None
@@ -450,19 +450,25 @@ class Build:
             mask = root / sample.mask_path
             found = self._region(mask, query, known)
             if found is None:
-                return waits
+                return UNSEEN
             if isinstance(found, str):
                 return Outcome("unusable", found)
             region = found
             mask_sha256 = known.files[str(mask)].sha256
         for normal in select.reference_order(sample, plan, self.settings.seed):
-            reference = self._file(root, normal.image_path, known)
+            reference = self._reference(root, normal.image_path, known)
             if reference is None:
-                return waits
+                return UNSEEN
             if not isinstance(reference, str):
                 shot = select.shot(sample, self.settings.seed, self.settings.one_shot)
                 return Case(sample, query, reference, normal.sample_id, region, mask, shot, mask_sha256)
         return Outcome("unusable", "every normal reference of its category and view is unusable")
+
+    def _reference(self, root: Path, relative: str, known: Known) -> ImageFile | str | None:
+        """As `_file`; many samples share a reference, and then its value too."""
+        if relative not in known.references:
+            known.references[relative] = self._file(root, relative, known)
+        return known.references[relative]
 
     def _file(self, root: Path, relative: str, known: Known) -> ImageFile | str | None:
         """The photograph; what is wrong with it; or None when it has to be looked at."""
@@ -500,7 +506,7 @@ class Build:
         root = self.source.image_root
         sights = [(root / sample.image_path, root / sample.mask_path if sample.mask_path else None)]
         for normal in select.reference_order(sample, plan, self.settings.seed):
-            reference = self._file(root, normal.image_path, known)
+            reference = self._reference(root, normal.image_path, known)
             if reference is None:
                 sights.append((root / normal.image_path, None))
             if not isinstance(reference, str):
@@ -577,9 +583,7 @@ class Build:
         reused: int,
     ) -> Result:
         chosen = {sample.sample_id for place in select.TRAINED for sample in selection.selected[place]}
-        standings = self._standings(samples, plan, outcomes, chosen, known)
-        before = self.ledger.standings()
-        self.ledger.settle({name: now for name, now in standings.items() if before.get(name) != now})
+        self.ledger.settle(self._moved(samples, plan, outcomes, chosen, known))
         if self.ledger.recall("near_duplicates") != (text := orjson.dumps(self._duplicates).decode()):
             self.ledger.remember("near_duplicates", text)
         accounting = self.ledger.accounting()
@@ -610,7 +614,7 @@ class Build:
         waiting.sort(key=lambda item: item[0].sample.sample_id)
         review.write_pending(self.settings.workspace / "review" / review.PENDING_FILE, waiting)
 
-    def _standings(
+    def _moved(
         self,
         samples: Sequence[Sample],
         plan: Plan,
@@ -618,24 +622,27 @@ class Build:
         chosen: set[str],
         known: Known,
     ) -> dict[str, Standing]:
-        root = self.source.image_root
-        standings = {name: Standing("unusable", why, None) for name, why in self.ledger.entry_problems().items()}
-        for sample in samples:
-            name = sample.sample_id
-            place = plan.partition.get(sample.part_id)
-            if name in chosen:
-                outcome = outcomes[name]
-                standings[name] = Standing(outcome.state, outcome.reason, place)
-                continue
-            problem = self._problem(root, sample, known)
-            if problem is not None:
-                standings[name] = Standing("unusable", problem, place)
+        """Where samples stand now that stood elsewhere, found in one pass beside what is stored about them."""
+        root = f"{self.source.image_root}"
+        moved: dict[str, Standing] = {}
+        following = iter(samples)
+        for name, entry_problem, before in self.ledger.standings_in_order():
+            if entry_problem is not None:
+                now = Standing("unusable", entry_problem, None)
             else:
-                reason = plan.left_out.get(name, "not needed: enough candidates come before it")
-                standings[name] = Standing("unselected", reason, place)
-        return standings
+                sample = next(following)
+                place = plan.partition.get(sample.part_id)
+                if name in chosen:
+                    now = Standing(outcomes[name].state, outcomes[name].reason, place)
+                elif (problem := self._problem(root, sample, known)) is not None:
+                    now = Standing("unusable", problem, place)
+                else:
+                    now = Standing("unselected", plan.left_out.get(name, NOT_NEEDED), place)
+            if now != before:
+                moved[name] = now
+        return moved
 
-    def _problem(self, root: Path, sample: Sample, known: Known) -> str | None:
+    def _problem(self, root: str, sample: Sample, known: Known) -> str | None:
         """What is wrong with the files of a sample, as far as anybody has looked."""
         name = f"{root}/{sample.image_path}"
         row = known.files.get(name)
@@ -646,11 +653,13 @@ class Build:
         if sample.mask_path is None or row.sha256 is None or row.width is None or row.height is None:
             return None
         query = ImageFile(Path(name), sample.image_path, row.sha256, row.width, row.height)
-        region = self._region(root / sample.mask_path, query, known)
+        region = self._region(Path(root, sample.mask_path), query, known)
         return region if isinstance(region, str) else None
 
 
 REPEATS = "near_duplicate"
+NOT_NEEDED = "not needed: enough candidates come before it"
+UNSEEN = Outcome("pending", "waits for a look at its files", "locate")
 SECOND_OPINION = "second_opinion"
 
 

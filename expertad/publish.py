@@ -14,7 +14,6 @@ from typing import Any
 from expertad import charts
 from expertad.card import PublishInfo, render
 from expertad.errors import RecordError, WorkspaceError
-from expertad.parquet import SHARD_BYTES, arrow_schema, with_bytes, write_shards
 from expertad.record import (
     CONFIGS,
     QUESTION,
@@ -63,7 +62,7 @@ def publish(
     variant: Variant | None = None,
     with_images: bool = False,
     image_root: Path | None = None,
-    shard_bytes: int = SHARD_BYTES,
+    shard_bytes: int | None = None,
 ) -> Published:
     """Publish a variant of the records to a folder; what was there stays whole until the new one is.
 
@@ -74,7 +73,7 @@ def publish(
         variant: the full data set when None.
         with_images: put the images' bytes into the Parquet files.
         image_root: where the records' image paths begin; needed with images.
-        shard_bytes: size at which a Parquet shard is closed.
+        shard_bytes: size at which a Parquet shard is closed; `parquet.SHARD_BYTES` when None.
 
     Raises:
         RecordError: a row breaks its schema, an id occurs twice, or a part or a reference is where it must not be.
@@ -200,16 +199,18 @@ def _write_config(
     folder: Path,
     variant: Variant,
     image_root: Path | None,
-    shard_bytes: int,
+    shard_bytes: int | None,
 ) -> None:
     """One config's Parquet files and its JSON file, in one pass over the records.
 
     Both JSON files are read through Arrow by their users, which takes a column of texts or a column of lists: rows with
     a reference make every row of their file a list.
     """
+    from expertad import parquet  # a build that has nothing to publish does without it, and its 40 MB
+
     as_list = any(record.shot for record in records)
     kind: Kind = "pa_sft_answer_only" if config == "pa_sft" and not variant.reasoning else config
-    schema = arrow_schema(config, with_images=image_root is not None)
+    schema = parquet.arrow_schema(config, with_images=image_root is not None)
     with ExitStack() as stack:
         add: Callable[[Row], None] | None = None
         if config != "held_out":
@@ -221,9 +222,10 @@ def _write_config(
                 validate(row, kind)
                 if add is not None:
                     add(_json_row(record, config, variant, as_list))
-                yield row if image_root is None else with_bytes(row, image_root)
+                yield row if image_root is None else parquet.with_bytes(row, image_root)
 
-        write_shards(rows(), folder / config, SPLIT_OF[config], schema, shard_bytes=shard_bytes)
+        split = SPLIT_OF[config]
+        parquet.write_shards(rows(), folder / config, split, schema, shard_bytes=shard_bytes or parquet.SHARD_BYTES)
 
 
 def _json_row(record: Record, config: Config, variant: Variant, as_list: bool) -> Row:

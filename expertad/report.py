@@ -6,13 +6,16 @@ machine. Everything that a model wrote goes into it as data and is shown as text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -61,11 +64,7 @@ def _thumbnail(image: ImageFile) -> bytes:
         return b""
     shrink = max(image.width, image.height) / THUMB_PIXELS
     flag = (
-        cv2.IMREAD_REDUCED_COLOR_4
-        if shrink >= 4
-        else cv2.IMREAD_REDUCED_COLOR_2
-        if shrink >= 2
-        else cv2.IMREAD_COLOR
+        cv2.IMREAD_REDUCED_COLOR_4 if shrink >= 4 else cv2.IMREAD_REDUCED_COLOR_2 if shrink >= 2 else cv2.IMREAD_COLOR
     )
     pixels = cv2.imdecode(data, flag)
     if pixels is None:
@@ -89,22 +88,28 @@ def write_report(build: Build, result: Result, path: Path) -> Path:
     images = _distinct(outcome for _, outcome in outcomes)
     number = {image.sha256: index for index, image in enumerate(images)}
     places = {sample.sample_id: place for place, rows in result.selection.selected.items() for sample in rows}
-    rows = [_row(name, outcome, places[name], number) for name, outcome in outcomes]
-    page = {"head": _head(build, result), "rows": rows + _unusable(build)}
-    body = orjson.dumps(page, option=orjson.OPT_SORT_KEYS)
+    root = build.source.image_root.absolute().as_uri()
+    head, unusable = _head(build, result), _unusable(build)
+
+    def body() -> Iterator[bytes]:
+        rows = (_row(name, outcome, places[name], number, root) for name, outcome in outcomes)
+        return _page(head, chain(rows, unusable))
+
     template = files("expertad").joinpath("pages/report.html").read_text(encoding="utf-8")
-    digest = blake2b(body + template.encode(), digest_size=16).hexdigest()
+    digest = _digest(template, body())
     if _says(path, digest):
         return path
     before, data_mark, between, thumbs_mark, after = _parts(template.replace("@digest@", digest))
     thumbnails = Thumbnails(path.parent / "thumbnails")
     with replaced_file(path) as out, ThreadPoolExecutor(workers(build.settings.workers)) as pool:
         out.write(before.encode())
-        out.write(_script("data", body))
+        for piece in _script("data", body()):
+            out.write(piece)
         out.write(between.encode())
         for block, chunk in enumerate(_blocks(images)):
             made = [_data_uri(thumb) for thumb in pool.map(thumbnails.of, chunk)]
-            out.write(_script(f"thumbs-{block}", orjson.dumps(made)))
+            for piece in _script(f"thumbs-{block}", [orjson.dumps(made)]):
+                out.write(piece)
         out.write(after.encode())
     return path
 
@@ -123,10 +128,29 @@ def _says(path: Path, digest: str) -> bool:
         return False
 
 
-def _script(name: str, body: bytes) -> bytes:
+def _page(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The page's data as JSON, a row at a time: all of it at once would be twice as large as all that is known."""
+    yield b'{"head":' + orjson.dumps(head, option=orjson.OPT_SORT_KEYS) + b',"rows":['
+    separator = b""
+    for row in rows:
+        yield separator + orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+        separator = b","
+    yield b"]}"
+
+
+def _digest(template: str, body: Iterable[bytes]) -> str:
+    digest = blake2b(template.encode(), digest_size=16)
+    for piece in body:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _script(name: str, body: Iterable[bytes]) -> Iterator[bytes]:
     """JSON inside HTML: with no "<" in it, nothing in the data can end the element or begin another."""
-    safe = body.replace(b"<", b"\\u003c")
-    return b'<script type="application/json" id="%s">%s</script>\n' % (name.encode(), safe)
+    yield b'<script type="application/json" id="%s">' % name.encode()
+    for piece in body:
+        yield piece.replace(b"<", b"\\u003c")
+    yield b"</script>\n"
 
 
 def _data_uri(thumb: bytes) -> str:
@@ -150,7 +174,7 @@ def _distinct(outcomes: Iterable[Outcome]) -> list[ImageFile]:
     return list(found.values())
 
 
-def _row(name: str, outcome: Outcome, place: str, number: dict[str, int]) -> dict[str, Any]:
+def _row(name: str, outcome: Outcome, place: str, number: Mapping[str, int], root: str) -> dict[str, Any]:
     row: dict[str, Any] = {"id": name, "state": outcome.state, "reason": outcome.reason, "set": place}
     case, draft, ruling = outcome.case, outcome.draft, outcome.ruling
     row["category"] = name.split("/")[0]
@@ -164,7 +188,7 @@ def _row(name: str, outcome: Outcome, place: str, number: dict[str, int]) -> dic
             "reference": number[case.reference.sha256],
             "reference_id": case.reference_id,
             "size": [case.query.width, case.query.height],
-            "files": [case.query.path.absolute().as_uri(), case.reference.path.absolute().as_uri()],
+            "files": [f"{root}/{quote(os.fsencode(image.relative))}" for image in (case.query, case.reference)],
             "shot": case.shot,
         }
         if region is not None:
