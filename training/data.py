@@ -64,7 +64,7 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
     check_columns(dataset, config, rows)
     feature = rows.features["images"].feature
     if isinstance(feature, Image):
-        return rows.cast_column("images", List(Image(mode="RGB")))
+        return rows
     if image_root is None:
         raise UserError(
             f"{dataset}: holds annotations and paths but no images; give --image-root, the source's image folder"
@@ -79,7 +79,7 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
         desc="image paths",
         load_from_cache_file=False,
     )
-    return rows.cast_column("images", List(Image(mode="RGB")))
+    return rows.cast_column("images", List(Image()))
 
 
 def _cache(folder: Path) -> str | None:
@@ -145,17 +145,12 @@ def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = N
     Raises:
         UserError: how many differ or are missing, with the first three of them.
     """
-    from datasets import Image, List
-
-    plain = rows.select_columns(["images", "image_sha256"]).cast_column("images", List(Image(decode=False)))
-    wanted: dict[str, tuple[str, bytes | None]] = {}
-    for row in plain:
-        for image, digest in zip(row["images"], row["image_sha256"], strict=True):
-            wanted[image["path"]] = (digest, image["bytes"])
     known: dict[str, list[Any]] = json.loads(memory.read_text()) if memory and memory.is_file() else {}
+    seen: set[str] = set()
+    faults: list[str] = []
 
-    def fault(item: tuple[str, tuple[str, bytes | None]]) -> str | None:
-        path, (digest, content) = item
+    def fault(item: tuple[str, str, bytes | None]) -> str | None:
+        path, digest, content = item
         if content is None:
             try:
                 stat = Path(path).stat()
@@ -170,15 +165,23 @@ def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = N
         known.pop(path, None)
         return f"{path}: not the image that was published (SHA-256 differs)"
 
+    # Arrow rows hold bytes or a path undecoded; a batch at a time, so that no data set has to fit in memory.
     with ThreadPoolExecutor() as pool:
-        faults = [text for text in pool.map(fault, wanted.items()) if text]
+        for batch in rows.select_columns(["images", "image_sha256"]).with_format("arrow").iter(64):
+            items = []
+            for row in batch.to_pylist():
+                for image, digest in zip(row["images"], row["image_sha256"], strict=True):
+                    if image["path"] not in seen:
+                        seen.add(image["path"])
+                        items.append((image["path"], digest, image["bytes"]))
+            faults += [text for text in pool.map(fault, items) if text]
     if faults:
         shown = "; ".join(faults[:3])
         hint = f"is --image-root {image_root} the right folder?" if image_root else "fetch the data set again"
-        raise UserError(f"{len(faults)} of {len(wanted)} images cannot be used ({shown}); {hint}")
+        raise UserError(f"{len(faults)} of {len(seen)} images cannot be used ({shown}); {hint}")
     if memory:
         memory.write_text(json.dumps(known))
-    return len(wanted)
+    return len(seen)
 
 
 def digest(dataset: str) -> str:

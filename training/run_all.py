@@ -388,6 +388,7 @@ def _await(path: Path, seconds: float = 600) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     args = parse(argv)
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # for this process and its stages
     try:
         chosen = backbones.names() if args.backbone == "all" else [args.backbone]
         for backbone in chosen:

@@ -123,3 +123,22 @@ def test_the_trainers_log_probabilities_equal_a_plain_forward(
             logits = model(**inputs([i])).logits[0, -reply.shape[1] - 1 : -1]
             plain = logits.log_softmax(-1).gather(1, reply[0][:, None])[:, 0]
             assert (got[i] - plain).abs().max() < 1e-5
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("arch", ["qwen2_vl", "qwen2_5_vl"])
+def test_the_pixel_limit_is_baked_into_the_saved_processor(arch, tiny, tmp_path):
+    from PIL import Image
+
+    from training.backbones import load_processor
+
+    limit = 2 * 28 * 28
+    load_processor(str(tiny(arch)), arch, limit).save_pretrained(tmp_path)
+    saved = load_processor(str(tmp_path), arch)
+    image = Image.new("RGB", (224, 224))
+
+    def patches(processor):
+        return int(processor.image_processor(images=[image], return_tensors="pt")["image_grid_thw"].prod())
+
+    assert patches(saved) * 14 * 14 <= limit
+    assert patches(load_processor(str(tiny(arch)), arch)) > patches(saved)
