@@ -23,7 +23,7 @@ async def describe(cases: Sequence[Case], asker: Asker) -> list[tuple[Case, Desc
 
 
 async def gather(waiting: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all to their end, then raise the first error: when one aborts the run, no paid reply of another is cut off."""
+    """Run all to their end, then raise the first error: no paid reply is cut off because another call aborts."""
     results = await asyncio.gather(*waiting, return_exceptions=True)
     made: list[T] = []
     for result in results:

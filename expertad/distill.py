@@ -1,4 +1,4 @@
-"""Stage 5 (step 3 of the paper): the teacher distills each description into a concise reasoning and a fine-grained type."""
+"""Stage 5 (step 3 of the paper): each description becomes a concise reasoning and a fine-grained type."""
 
 from __future__ import annotations
 

@@ -1,21 +1,21 @@
 """Every error expertad raises on purpose, and the exit code each one means at the shell.
 
-    ExpertADError
-    ├── UserError (2)            the user's mistake: says what, where, and what to do
-    │   ├── ConfigError          a setting is missing, unknown or out of range
-    │   ├── SourceError          the source data set cannot be read at all
-    │   ├── WorkspaceError       the workspace cannot be used (locked, read-only, newer ledger)
-    │   └── ReviewError          a verdict file or review server cannot be used
-    ├── AbortError (3)           the run stopped early; what was done is kept
-    │   ├── BudgetExceeded       the next call would cost more than the budget allows
-    │   ├── TeacherAbort         no further call can succeed (wrong key, retired model, no money)
-    │   └── DiskFull             nothing more can be written
-    └── DataError                one sample is bad: becomes a state with a reason, never a crash
-        ├── ImageError           an image file cannot be used
-        ├── MaskError            a mask cannot be used
-        ├── PatternError         a text does not follow the N- or A-pattern
-        ├── RecordError          a row does not satisfy the published schema
-        └── ReplyError           a teacher's reply cannot be used
+ExpertADError
+├── UserError (2)            the user's mistake: says what, where, and what to do
+│   ├── ConfigError          a setting is missing, unknown or out of range
+│   ├── SourceError          the source data set cannot be read at all
+│   ├── WorkspaceError       the workspace cannot be used (locked, read-only, newer ledger)
+│   └── ReviewError          a verdict file or review server cannot be used
+├── AbortError (3)           the run stopped early; what was done is kept
+│   ├── BudgetExceeded       the next call would cost more than the budget allows
+│   ├── TeacherAbort         no further call can succeed (wrong key, retired model, no money)
+│   └── DiskFull             nothing more can be written
+└── DataError                one sample is bad: becomes a state with a reason, never a crash
+    ├── ImageError           an image file cannot be used
+    ├── MaskError            a mask cannot be used
+    ├── PatternError         a text does not follow the N- or A-pattern
+    ├── RecordError          a row does not satisfy the published schema
+    └── ReplyError           a teacher's reply cannot be used
 """
 
 from __future__ import annotations

@@ -522,7 +522,7 @@ class Ledger:
     # -- verdicts
 
     def append_verdicts(self, verdicts: Sequence[Verdict]) -> int:
-        """Add verdicts; one that is here already (equal in every field) is not added twice. Returns how many were new."""
+        """Add verdicts but those that are here already, equal in every field; returns how many were new."""
         if not verdicts:
             return 0
         with self._begin() as connection:

@@ -153,8 +153,8 @@ def _named(finding: Finding) -> str:
 def write_pending(path: Path, waiting: Iterable[tuple[Case, Draft, Sequence[Finding]]]) -> int:
     """Write what waits for a person, a JSON object a line, replacing the file whole; returns how many lines.
 
-    Each line holds what the reviewer is shown, the images' paths, the checks' hints, the fine types to choose from, and an
-    empty verdict to fill in.
+    Each line holds what the reviewer is shown, the images' paths, the checks' hints, the fine types to choose from,
+    and an empty verdict to fill in.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
@@ -182,8 +182,8 @@ def read_verdicts(folder: Path) -> list[Verdict]:
     """All verdicts in `verdicts*.jsonl` of a folder, files by name, lines in order.
 
     A line needs `sample_id`, `revision`, `annotator` and `decision` (accept, edit or reject); `reasons`, `location`,
-    `fine_type`, `think`, `note`, `at` and `lead_time` are optional. A line copied from `pending.jsonl` whose decision is
-    still null is passed over; other keys of it are ignored unless the decision is "edit".
+    `fine_type`, `think`, `note`, `at` and `lead_time` are optional. A line copied from `pending.jsonl` whose decision
+    is still null is passed over; other keys of it are ignored unless the decision is "edit".
 
     Raises:
         ReviewError: a line cannot be used; names the file and the line, and nothing of the file is taken.

@@ -1,9 +1,9 @@
 """Which samples to build from: partitions of parts, an order of candidates, and how many of each stratum.
 
-Every choice is a function of ids and seed. A part goes, once and with all its views, to the reference pool, to the held-out
-set, to PA-SFT or to SC-GRPO. Inside a partition, candidates of one stratum (category and coarse type, or category and
-normal) stand in a fixed order; what is selected is the shortest beginning of that order that holds enough viable samples,
-so each reject is followed by the next candidate and nothing else moves.
+Every choice is a function of ids and seed. A part goes, once and with all its views, to the reference pool, to the
+held-out set, to PA-SFT or to SC-GRPO. Inside a partition, candidates of one stratum (category and coarse type, or
+category and normal) stand in a fixed order; what is selected is the shortest beginning of that order that holds enough
+viable samples, so each reject is followed by the next candidate and nothing else moves.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _groups(strata: Iterable[Stratum]) -> list[tuple[str, str]]:
 
 
 def _share(before: int, count: int, share: float, start: float) -> int:
-    """How many of the next `count` items fall to a share, so that every beginning of the order holds about that share."""
+    """How many of the next `count` items fall to a share; every beginning of the order holds about that share."""
     return math.floor((before + count) * share + start) - math.floor(before * share + start)
 
 

@@ -90,7 +90,7 @@ def open_ledger(settings: Settings, *, create: bool = True) -> Iterator[Ledger]:
     """
     if not create and settings.ledger_url is None and not (settings.workspace / "ledger.sqlite3").is_file():
         raise WorkspaceError(
-            f"there is no build in {settings.workspace} yet: run `expertad build` first, or name its folder with --workspace"
+            f"there is no build in {settings.workspace} yet: run `expertad build`, or name another with --workspace"
         )
     ledger = Ledger(ledger_url(settings))
     try:

@@ -1,7 +1,7 @@
 """The build as a Prefect flow: the library's stages as chunked tasks, with progress and a summary as artifacts.
 
-Every run does what is left and ends; the ledger, not Prefect, knows what is done. So tasks keep no results, and a run that
-was killed is repeated by another one.
+Every run does what is left and ends; the ledger, not Prefect, knows what is done. So tasks keep no results, and a run
+that was killed is repeated by another one.
 """
 
 from __future__ import annotations

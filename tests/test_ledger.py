@@ -27,11 +27,29 @@ def sample(name: str, category: str = "bolt") -> Sample:
 
 def call(key: str, outcome: str = "ok", sample_id: str = "bolt/a", **changes: object) -> Call:
     values = {
-        "key": key, "stage": "describe", "sample_id": sample_id, "attempt": 1, "backend": "openai", "model": "m",
-        "host": "h", "outcome": outcome, "reason": "why", "code": "", "raw": "{}", "http_status": 200, "request_id": "r",
-        "finish_reason": "stop", "input_tokens": 10, "output_tokens": 5, "image_tokens": 3, "cost": 0.5, "currency": "USD",
-        "latency_s": 1.5, "prompt_version": "v1", "at": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
+        "key": key,
+        "stage": "describe",
+        "sample_id": sample_id,
+        "attempt": 1,
+        "backend": "openai",
+        "model": "m",
+        "host": "h",
+        "outcome": outcome,
+        "reason": "why",
+        "code": "",
+        "raw": "{}",
+        "http_status": 200,
+        "request_id": "r",
+        "finish_reason": "stop",
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "image_tokens": 3,
+        "cost": 0.5,
+        "currency": "USD",
+        "latency_s": 1.5,
+        "prompt_version": "v1",
+        "at": "2026-01-01T00:00:00Z",
+    }
     return Call(**(values | changes))
 
 

@@ -55,7 +55,7 @@ class DrawReport:
 
 def draw(
     root: Path,
-    parts: int = 12,
+    parts: int = 8,
     seed: int = 0,
     *,
     profile: Profile = "parts",

@@ -102,7 +102,9 @@ def summary(prefect: Prefect) -> str:
 
 
 @pytest.mark.server
-def test_the_literal_command_builds_and_its_artifact_holds_the_accounting(prefect: Prefect, bsdata: Path, tmp_path: Path):
+def test_the_literal_command_builds_and_its_artifact_holds_the_accounting(
+    prefect: Prefect, bsdata: Path, tmp_path: Path
+):
     words = ("-p", "source=real-iad", "-p", f"root={bsdata}", "-p", f"workspace={tmp_path / 'W'}", "--watch")
     said = prefect.run("deployment", "run", "build-expert-ad", *words)
     assert "Completed" in said
