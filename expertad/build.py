@@ -591,8 +591,7 @@ class Build:
         selected = {name: outcomes[name] for name in outcomes if name in chosen}
         pending = [outcome for outcome in selected.values() if outcome.state == "pending"]
         waiting = sum(outcome.todo is None for outcome in pending)
-        if self.settings.review_mode == "file":
-            self._write_pending(pending)
+        self._write_pending(pending)
         return Result(
             accounting=accounting,
             selection=selection,
@@ -607,12 +606,14 @@ class Build:
 
     def _write_pending(self, pending: Sequence[Outcome]) -> None:
         waiting = [
-            (outcome.case, outcome.draft, outcome.findings)
+            (outcome.case, outcome.draft, outcome.findings, outcome.reason)
             for outcome in pending
             if outcome.todo is None and outcome.case is not None and outcome.draft is not None
         ]
         waiting.sort(key=lambda item: item[0].sample.sample_id)
-        review.write_pending(self.settings.workspace / "review" / review.PENDING_FILE, waiting)
+        path = self.settings.workspace / "review" / review.PENDING_FILE
+        if self.settings.review_mode == "file" or path.exists():
+            review.write_pending(path, waiting)
 
     def _moved(
         self,

@@ -27,7 +27,7 @@ from expertad.progress import Progress
 from expertad.publish import Published, publish
 from expertad.record import Config, Record
 from expertad.report import write_report
-from expertad.review import revision
+from expertad.review import REASONS, revision
 from expertad.sources import open_source
 from expertad.teachers.asking import Asker, Counts, Limits
 from expertad.teachers.calls import CallLog
@@ -214,31 +214,35 @@ def integrated(build: Build, result: Result) -> dict[Config, list[Record]]:
     return tables
 
 
-def _record(outcome: Outcome, source: Mapping[str, str], people: Mapping[str, Sequence[str]]) -> Record:
+def _record(outcome: Outcome, source: Mapping[str, str], people: Mapping[str, Mapping[str, Sequence[str]]]) -> Record:
     if outcome.case is None or outcome.draft is None or outcome.ruling is None:
         raise AssertionError("what may be published has a case, a draft and a ruling")
-    reviewers = people.get(outcome.case.sample.sample_id, ()) if outcome.ruling.reviewed == "human" else ()
+    text = revision(outcome.case, outcome.draft)
+    reviewers = people.get(outcome.case.sample.sample_id, {}).get(text, ())
     return integrate(
         outcome.case,
         outcome.draft,
         outcome.ruling.verdict,
         reviewed=outcome.ruling.reviewed,
-        revision=revision(outcome.case, outcome.draft),
+        revision=text,
         provenance={**source, "annotators": " ".join(reviewers), "checks": CHECKS_VERSION},
     )
 
 
-def _people(ledger: Ledger) -> dict[str, list[str]]:
-    """Pseudonyms of those who decided about each sample.
+def _people(ledger: Ledger) -> dict[str, dict[str, list[str]]]:
+    """Pseudonyms of those who decided, by sample and by revision of its text.
 
     People are numbered by their first verdict in this ledger: stable, the same for the same verdicts, and nothing that
     a name could be guessed from.
     """
     numbers = {name: f"annotator-{number}" for number, name in enumerate(ledger.annotators(), start=1)}
-    return {
-        sample_id: sorted({numbers[verdict.annotator] for verdict in verdicts})
-        for sample_id, verdicts in ledger.verdicts().items()
-    }
+    found: dict[str, dict[str, list[str]]] = {}
+    for sample_id, verdicts in ledger.verdicts().items():
+        for verdict in verdicts:
+            names = found.setdefault(sample_id, {}).setdefault(verdict.revision, [])
+            if numbers[verdict.annotator] not in names:
+                names.append(numbers[verdict.annotator])
+    return found
 
 
 def _publish(
@@ -297,8 +301,13 @@ def _review_stats(result: Result) -> ReviewStats | None:
         edited=decisions["edit"],
         rejected=decisions["reject"],
         annotators=len({verdict.annotator for verdict in verdicts}),
-        reasons=dict(sorted(Counter(reason for verdict in verdicts for reason in verdict.reasons).items())),
+        reasons=dict(sorted(Counter(_known(reason) for verdict in verdicts for reason in verdict.reasons).items())),
     )
+
+
+def _known(reason: str) -> str:
+    """A reviewer's reason as the card names it; what somebody wrote freely may name people."""
+    return reason if reason in REASONS else "other"
 
 
 def _summary(build: Build, result: Result, published: Published, report: Path, aborted: str | None) -> Summary:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -522,22 +523,27 @@ class Ledger:
     # -- verdicts
 
     def append_verdicts(self, verdicts: Sequence[Verdict]) -> int:
-        """Add verdicts but those that are here already, equal in every field; returns how many were new."""
+        """Add what is new in a reading of verdicts, which may begin with what was read before; returns how many.
+
+        A dated verdict is added once. Of those without a date, which a person may write, take back and write again, a
+        reading adds what lies beyond its longest beginning that the history of the same person and text ends with: the
+        same file read again adds nothing, and a file whose line was changed back adds that line again.
+        """
         if not verdicts:
             return 0
+        history = [verdict for found in self.verdicts().values() for verdict in found]
+        new = _not_known(history, verdicts)
+        seen = Counter(history)
         with self._begin() as connection:
-            known = set(connection.execute(sa.select(_verdicts.c.digest)).scalars())
             number = connection.execute(sa.select(sa.func.coalesce(sa.func.max(_verdicts.c.number), 0))).scalar_one()
             rows: list[dict[str, Any]] = []
-            for verdict in verdicts:
-                digest = blake2b(orjson.dumps(_flat(verdict)), digest_size=16).hexdigest()
-                if digest in known:
-                    continue
-                known.add(digest)
+            for verdict in new:
+                content = orjson.dumps([_flat(verdict), seen[verdict]])
+                seen[verdict] += 1
                 number += 1
                 values = _flat(verdict)
                 values["reasons"] = orjson.dumps(values["reasons"]).decode()
-                rows.append({"digest": digest, "number": number, **values})
+                rows.append({"digest": blake2b(content, digest_size=16).hexdigest(), "number": number, **values})
             if rows:
                 connection.execute(_verdicts.insert(), rows)
         return len(rows)
@@ -650,6 +656,41 @@ class Ledger:
             connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})", rows)
         else:
             connection.execute(table.insert(), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def _not_known(history: Sequence[Verdict], read: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts of a reading that a history does not end with, in the order read."""
+    known, waiting = _by_author(history), _by_author(read)
+    passed: dict[Any, int] = {}
+    for author, ours in waiting.items():
+        before = known.get(author, [])
+        overlaps = range(min(len(before), len(ours)), 0, -1)
+        passed[author] = next((n for n in overlaps if before[-n:] == ours[:n]), 0)
+    dated = set(history)
+    new: list[Verdict] = []
+    for verdict in read:
+        if verdict.at:
+            if verdict not in dated:
+                dated.add(verdict)
+                new.append(verdict)
+        elif passed[_author(verdict)]:
+            passed[_author(verdict)] -= 1
+        else:
+            new.append(verdict)
+    return new
+
+
+def _by_author(verdicts: Iterable[Verdict]) -> dict[Any, list[Verdict]]:
+    found: dict[Any, list[Verdict]] = {}
+    for verdict in verdicts:
+        if not verdict.at:
+            found.setdefault(_author(verdict), []).append(verdict)
+    return found
+
+
+def _author(verdict: Verdict) -> tuple[str, str, str, str]:
+    """Whose history a verdict belongs to: a person's on one revision, from one place."""
+    return verdict.sample_id, verdict.revision, verdict.annotator, verdict.origin
 
 
 def _sample_row(sample: Sample) -> tuple[Any, ...]:

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 
 import orjson
 
-from expertad import grid, taxonomy
+from expertad import grid, pattern, taxonomy
 from expertad.checks import Finding, run_checks
-from expertad.errors import ReviewError
+from expertad.errors import PatternError, ReviewError
 from expertad.record import QUESTION
 from expertad.sample import Case, Draft
 from expertad.verdict import Decision, Verdict
@@ -70,7 +70,7 @@ class Ruling:
 
 
 def rule(case: Case, draft: Draft, findings: Sequence[Finding], verdicts: Sequence[Verdict], *, people: bool) -> Ruling:
-    """Decide about a draft.
+    """Decide about a draft. What people said holds whether drafts wait for people or not.
 
     Args:
         case: its sample.
@@ -80,49 +80,64 @@ def rule(case: Case, draft: Draft, findings: Sequence[Finding], verdicts: Sequen
         people: whether drafts wait for people; without, whatever the checks object to is rejected.
     """
     hard = [finding for finding in findings if finding.severity == "reject"]
-    current = _current(verdicts, revision(case, draft))
-    if not people:
-        if findings:
-            return Ruling("rejected", _named((hard or list(findings))[0]))
-        return Ruling("published", "passed all checks")
-    if not current:
-        if hard:
-            return Ruling("rejected", _named(hard[0]))
+    current = _current(verdicts, revision(case, draft)) if verdicts else []
+    if current:
+        return _by_people(case, draft, hard, current)
+    if hard:
+        return Ruling("rejected", _named(hard[0]))
+    if people:
         stale = " (an earlier verdict was about another text)" if verdicts else ""
         hint = f"; {_named(findings[0])}" if findings else ""
         return Ruling("pending", f"waits for a person{stale}{hint}")
-    return _by_people(case, draft, current)
+    if findings:
+        return Ruling("rejected", _named(findings[0]))
+    return Ruling("published", "passed all checks")
 
 
-def _by_people(case: Case, draft: Draft, current: Sequence[Verdict]) -> Ruling:
+def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Sequence[Verdict]) -> Ruling:
     outcomes = {(v.decision, v.location, v.fine_type, v.think) for v in current}
     latest = current[-1]
     if len(outcomes) > 1:
         return Ruling("pending", f"{len(current)} reviewers disagree and somebody has to decide")
     if latest.decision == "reject":
         return Ruling("rejected", "a person rejected it: " + (", ".join(latest.reasons) or "no reason given"), latest)
+    misfit = _misfit(case, draft, latest)
+    if misfit is not None:
+        return Ruling("pending", f"the {latest.decision} does not fit: {misfit}", latest, "human")
+    left = hard
     if latest.decision == "edit":
-        misfit = _misfit(case, latest)
-        if misfit is not None:
-            return Ruling("pending", f"the edit does not fit: {misfit}", latest, "human")
         left = [finding for finding in run_checks(*edited(case, draft, latest)) if finding.severity == "reject"]
         if left:
             return Ruling("pending", f"the edited text does not pass: {_named(left[0])}", latest, "human")
+    if left:  # it was accepted before there was this check
+        return Ruling("rejected", _named(left[0]))
     return Ruling("published", f"a person chose {latest.decision}", latest, "human")
 
 
-def _misfit(case: Case, verdict: Verdict) -> str | None:
-    """Why a correction cannot be applied to this sample, if it cannot."""
+def _misfit(case: Case, draft: Draft, verdict: Verdict) -> str | None:
+    """Why a verdict's corrections cannot be applied to this sample, if they cannot."""
+    if verdict.decision == "accept":
+        corrected = [verdict.location, verdict.fine_type, verdict.think] != [None] * 3
+        return "it carries corrections; decide edit, or accept without them" if corrected else None
     if case.region is None:
-        return "a normal sample has no location and no type" if verdict.location or verdict.fine_type else None
-    names = grid.cell_names(case.region.grid)
-    if verdict.location is not None and verdict.location not in names:
+        if verdict.location is not None or verdict.fine_type is not None:
+            return "a normal sample has no location and no type"
+    elif verdict.location is not None and verdict.location not in grid.cell_names(case.region.grid):
         return f"{verdict.location!r} names no cell of a {case.region.grid} x {case.region.grid} grid"
+    case, draft = edited(case, draft, verdict)
+    try:
+        pattern.write(draft.think.strip(), case.region.location if case.region else None, draft.fine_type)
+    except PatternError as error:
+        return str(error)
     return None
 
 
 def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:
-    """Case and draft as a person corrected them."""
+    """Case and draft as a person corrected them.
+
+    Raises:
+        ValueError: the corrected location is no cell of the case's grid.
+    """
     region = case.region
     if verdict.location is not None and region is not None:
         cell = grid.name_to_cell(verdict.location, region.grid)
@@ -150,23 +165,24 @@ def _named(finding: Finding) -> str:
 # -- review by files
 
 
-def write_pending(path: Path, waiting: Iterable[tuple[Case, Draft, Sequence[Finding]]]) -> int:
+def write_pending(path: Path, waiting: Iterable[tuple[Case, Draft, Sequence[Finding], str]]) -> int:
     """Write what waits for a person, a JSON object a line, replacing the file whole; returns how many lines.
 
-    Each line holds what the reviewer is shown, the images' paths, the checks' hints, the fine types to choose from,
-    and an empty verdict to fill in.
+    Each line holds what the reviewer is shown, the images' paths, the checks' hints, why it waits, the fine types to
+    choose from, and an empty verdict to fill in.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     count = 0
     with partial.open("wb") as out:
-        for case, draft, findings in waiting:
+        for case, draft, findings, reason in waiting:
             coarse = case.sample.coarse_type
             row = shown(case, draft) | {
                 "revision": revision(case, draft),
                 "query": str(case.query.path),
                 "reference": str(case.reference.path),
                 "hints": [_named(finding) for finding in findings],
+                "waits_for": reason,
                 "fine_types": list(taxonomy.FINE_TERMS[coarse]) if coarse else [],
                 "decision": None,
                 "annotator": None,
@@ -211,15 +227,15 @@ def _verdict(line: bytes, where: str) -> Verdict | None:
     for name in ("sample_id", "revision", "annotator", "decision"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise ReviewError(f"{where}: {name} is missing or is not text")
-        values[name] = row[name]
-    if row["decision"] not in get_args(Decision):
+        values[name] = row[name].strip()
+    if values["decision"] not in get_args(Decision):
         raise ReviewError(f"{where}: decision {row['decision']!r} is none of {', '.join(get_args(Decision))}")
     reasons = row.get("reasons") or []
     if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
         raise ReviewError(f"{where}: reasons is a list of texts, such as {list(REASONS)}")
     for name in ("note", "at"):
         values[name] = _text(row, name, where) or ""
-    if row["decision"] == "edit":
+    if values["decision"] == "edit":
         for name in ("location", "fine_type", "think"):
             values[name] = _text(row, name, where)
         _check_edit(values, where)
