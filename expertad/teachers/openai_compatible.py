@@ -13,7 +13,7 @@ import orjson
 
 from expertad.teachers.base import Encoded, Fault, RawReply, Request, Usage
 from expertad.teachers.secret import Secret
-from expertad.teachers.wire import Exchange, Wire, first_choice, text_of
+from expertad.teachers.wire import Exchange, Pieces, Wire, first_choice, text_of
 
 
 class OpenAICompatibleBackend:
@@ -40,7 +40,8 @@ class OpenAICompatibleBackend:
         Raises:
             Fault: see `wire.Wire`.
         """
-        exchange = await self.wire.post("/chat/completions", chat_body(request, self.model, self.parameters))
+        body = Pieces(chat_body(request, self.model, self.parameters))
+        exchange = await self.wire.post("/chat/completions", body)
         return read_completion(self.wire, exchange, self.model)
 
     async def aclose(self) -> None:
@@ -48,25 +49,25 @@ class OpenAICompatibleBackend:
         await self.wire.aclose()
 
 
-def chat_body(request: Request, model: str, parameters: Mapping[str, Any]) -> bytes:
-    """The JSON body of a chat completion, images as data URIs before the text."""
-    parts = [b'{"model":', orjson.dumps(model), b',"messages":[']
+def chat_body(request: Request, model: str, parameters: Mapping[str, Any]) -> list[bytes]:
+    """The JSON body of a chat completion in pieces, images as data URIs before the text."""
+    head = b'{"model":' + orjson.dumps(model) + b',"messages":['
     if request.system:
-        parts += [b'{"role":"system","content":', orjson.dumps(request.system), b"},"]
-    parts.append(b'{"role":"user","content":[')
+        head += b'{"role":"system","content":' + orjson.dumps(request.system) + b"},"
+    head += b'{"role":"user","content":['
+    pieces = []
     for picture in request.encoded:
-        parts += [b'{"type":"image_url","image_url":{"url":"', *data_uri(picture), b'"}},']
-    parts += [b'{"type":"text","text":', orjson.dumps(request.text), b"}]}]"]
-    if parameters:
-        parts += [b",", orjson.dumps(parameters)[1:]]
-    else:
-        parts.append(b"}")
-    return b"".join(parts)
+        pieces += [head + b'{"type":"image_url","image_url":{"url":"' + uri_head(picture), picture.base64]
+        head = b'"}},'
+    tail = orjson.dumps(parameters)[1:] if parameters else b"}"
+    separator = b"," if parameters else b""
+    text = b'{"type":"text","text":' + orjson.dumps(request.text) + b"}]}]"
+    return [*pieces, head + text + separator + tail]
 
 
-def data_uri(picture: Encoded) -> tuple[bytes, ...]:
-    """The pieces of a data URI."""
-    return b"data:", picture.mime.encode(), b";base64,", picture.base64
+def uri_head(picture: Encoded) -> bytes:
+    """What stands before the base64 text in a data URI."""
+    return b"data:" + picture.mime.encode() + b";base64,"
 
 
 def read_completion(wire: Wire, exchange: Exchange, model: str) -> RawReply:
