@@ -21,7 +21,7 @@ $(STAMP)-base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(STAMP)-dev: $(STAMP)-base
-	$(PIP) --editable '.[annotation,training,dev]'
+	$(PIP) --editable '.[training,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
 	@touch $@
 
