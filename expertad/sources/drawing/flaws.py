@@ -227,7 +227,7 @@ def marked(
     return build
 
 
-def scratches(slabs: Sequence[int], bright: float, length: Range = (0.07, 0.42), wall: float = 0.2) -> Builder:
+def scratches(slabs: Sequence[int], bright: float, length: Range = (0.07, 0.42), wall: float = 0.35) -> Builder:
     """Thin grooves; `bright` is the chance that bare material shines through."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
@@ -237,7 +237,7 @@ def scratches(slabs: Sequence[int], bright: float, length: Range = (0.07, 0.42),
     return marked(draw, slabs, strength=(0.6, 1.0), wall=wall, margin=0.02)
 
 
-def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.42, wall: float = 0.3) -> Builder:
+def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.42, wall: float = 0.45) -> Builder:
     """Small craters."""
 
     def draw(rng: np.random.Generator, unit: float) -> Mark:
@@ -247,7 +247,7 @@ def pits(slabs: Sequence[int], radius: Range = (0.013, 0.05), floor: float = 0.4
 
 
 def scuffs(
-    slabs: Sequence[int], light: bool, length: Range = (0.08, 0.3), strength: Range = (0.4, 0.8), wall: float = 0.25
+    slabs: Sequence[int], light: bool, length: Range = (0.08, 0.3), strength: Range = (0.4, 0.8), wall: float = 0.45
 ) -> Builder:
     """Worn patches of fine parallel scuffs."""
 
@@ -264,7 +264,7 @@ def dirt(
     radius: Range = (0.02, 0.1),
     opacity: Range = (0.35, 0.8),
     kinds: Sequence[str] = ("stain", "ring", "oil", "specks", "smear"),
-    wall: float = 0.25,
+    wall: float = 0.4,
 ) -> Builder:
     """Contamination: dried drops, oily films, smears, clusters of specks."""
 

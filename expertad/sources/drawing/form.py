@@ -91,16 +91,14 @@ class Skirt:
     shade: Pixels
 
     @cached_property
-    def veil(self) -> Pixels:
-        """RGBA: the image under it is multiplied by A / 255, then RGB is added."""
-        gain = cv2.multiply(self.shade, cv2.bitwise_not(self.cover), scale=1 / 255)
-        return np.asarray(cv2.merge([self.color, np.asarray(gain, np.uint8)]), np.uint8)
+    def gain(self) -> Pixels:
+        """What remains of the image below, 0..255; `color` is added to it."""
+        return np.asarray(cv2.multiply(self.shade, cv2.bitwise_not(self.cover), scale=1 / 255), np.uint8)
 
     @cached_property
     def reach(self) -> Window:
-        """The rectangle outside of which the veil changes nothing."""
-        change = cv2.max(cv2.bitwise_not(self.veil[..., 3]), self.cover)
-        x, y, w, h = cv2.boundingRect(np.asarray(change, np.uint8))
+        """The rectangle outside of which nothing below is changed."""
+        x, y, w, h = cv2.boundingRect(np.asarray(cv2.bitwise_not(self.gain), np.uint8))
         return int(x), int(y), int(w), int(h)
 
 

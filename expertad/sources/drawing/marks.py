@@ -360,7 +360,7 @@ def lit(mark: Mark, lamp: tuple[float, float, float], strength: float = 1.0, glo
     x, y, z = lamp
     if mark.fickle:
         across = abs(-np.sin(mark.along) * x + np.cos(mark.along) * y) / max(float(np.hypot(x, y)), 1e-6)
-        strength = strength * (1.0 - mark.fickle * (1.0 - float(smoothstep(0.25, 0.8, across))))
+        strength = strength * (1.0 - mark.fickle * (1.0 - float(smoothstep(0.4, 0.9, across))))
     gx, gy = gradient(mark.relief)
     norm = 1.0 / np.sqrt(gx * gx + gy * gy + 1.0)
     facing = np.maximum((-gx * x - gy * y + z) * norm, 0.0) / max(z, 0.2)

@@ -258,9 +258,11 @@ def _lay_skirt(image: Pixels, skirt: Skirt, matrix: Matrix) -> None:
     if window is None:
         return
     x, y, w, h = window
-    veil = cv2.warpAffine(skirt.veil, (_moved(-x, -y) @ matrix)[:2], (w, h), borderValue=(0, 0, 0, 255))
+    own = (_moved(-x, -y) @ matrix)[:2]
+    color = np.asarray(cv2.warpAffine(skirt.color, own, (w, h)), np.uint8)
+    gain = np.asarray(cv2.warpAffine(skirt.gain, own, (w, h), borderValue=255), np.uint8)
     part = image[y : y + h, x : x + w]
-    part[:] = lay(part, np.ascontiguousarray(veil[..., :3]), np.ascontiguousarray(veil[..., 3]))
+    part[:] = lay(part, color, gain)
 
 
 def _lay_top(image: Pixels, slab: _Painted, matrix: Matrix) -> None:

@@ -122,7 +122,7 @@ CATEGORY = Category(
             flaws.wall_chips(0, (104, 104, 108)),
             flaws.cracks((0,), (0.1, 0.25)),
         ),
-        "HS": (flaws.scratches((0,), bright=0.9, length=(0.07, 0.3), wall=0.3),),
+        "HS": (flaws.scratches((0,), bright=0.9, length=(0.07, 0.3), wall=0.4),),
         "ZW": (
             flaws.dirt(
                 (0,),
@@ -130,7 +130,7 @@ CATEGORY = Category(
                 (0.018, 0.07),
                 (0.4, 0.75),
                 kinds=("stain", "ring", "specks", "smear"),
-                wall=0.2,
+                wall=0.4,
             ),
         ),
     },

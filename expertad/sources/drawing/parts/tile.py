@@ -97,14 +97,14 @@ CATEGORY = Category(
     build,
     dress,
     {
-        "AK": (flaws.pits((0,), (0.010, 0.034), floor=0.34, wall=0.1),),
+        "AK": (flaws.pits((0,), (0.010, 0.034), floor=0.34, wall=0.25),),
         "CH": (flaws.scuffs((0,), light=False, length=(0.1, 0.3), strength=(0.3, 0.55)),),
-        "HS": (flaws.scratches((0,), bright=0.0, length=(0.08, 0.5), wall=0.0),),
+        "HS": (flaws.scratches((0,), bright=0.0, length=(0.08, 0.5), wall=0.1),),
         "PS": (
             flaws.chipped((0,), BISQUE, (0.028, 0.075)),
             flaws.cracks((0,), (0.14, 0.45), (1.2, 2.6)),
             flaws.wall_chips(0, (226, 190, 160), (0.03, 0.07)),
         ),
-        "ZW": (flaws.dirt((0,), ((92, 64, 34), (52, 48, 44), (110, 96, 40)), (0.02, 0.1), (0.35, 0.75), wall=0.12),),
+        "ZW": (flaws.dirt((0,), ((92, 64, 34), (52, 48, 44), (110, 96, 40)), (0.02, 0.1), (0.35, 0.75), wall=0.25),),
     },
 )
