@@ -40,6 +40,7 @@ class Backbone:
         parameters: number of weights, language and vision together.
         layers, hidden, vocabulary: of the language model, for memory estimates.
         image_tokens: tokens one image of `max_pixels` takes, at most.
+        image_tokens_of_several: the same for each image of a prompt with two; None when it makes no difference.
         max_pixels: larger images are scaled down to this many; written into the saved processor.
         pa_sft_learning_rate, sc_grpo_learning_rate: peak learning rates.
         pa_sft_tokens: most tokens a PA-SFT row may have (the release's cutoff; a longer row is an error, never cut).
@@ -59,6 +60,12 @@ class Backbone:
     sc_grpo_learning_rate: float
     pa_sft_tokens: int
     sc_grpo_prompt_tokens: int
+    image_tokens_of_several: int | None = None
+
+    def tokens_of(self, images: int) -> int:
+        """Most tokens that so many images of one prompt take together."""
+        several = self.image_tokens if self.image_tokens_of_several is None else self.image_tokens_of_several
+        return self.image_tokens if images == 1 else images * several
 
 
 def names() -> list[str]:
@@ -151,7 +158,7 @@ def freeze(model: Any, what: str) -> int:
     for name, weight in model.named_parameters():
         if any(part in name for part in (*VISION_PARTS, *PROJECTOR_PARTS)):
             weight.requires_grad_(False)
-            frozen += weight.numel()
+            frozen += getattr(weight, "ds_numel", weight.numel())  # under ZeRO-3 a divided weight looks empty
     if not frozen:
         raise ConfigError("--freeze release found no vision tower or projector in this model")
     return frozen

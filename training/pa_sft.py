@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from training.compat import import_torchvision
 from training.data import load_rows, pa_sft_rows
 
 
-def longest(rows: Any, processor: Any, image_tokens: int) -> tuple[int, str]:
+def longest(rows: Any, processor: Any, tokens_of: Callable[[int], int]) -> tuple[int, str]:
     """Upper bound of tokens of the longest row, and its id: its text's tokens plus the most that its images take."""
     texts = [
         "".join(block.get("text") or "" for turn in (*p, *c) for block in turn["content"])
@@ -31,7 +31,7 @@ def longest(rows: Any, processor: Any, image_tokens: int) -> tuple[int, str]:
     ]
     images = [sum(block["type"] == "image" for block in p[0]["content"]) for p in rows["prompt"]]
     lengths = [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    totals = [length + count * image_tokens for length, count in zip(lengths, images, strict=True)]
+    totals = [length + tokens_of(count) for length, count in zip(lengths, images, strict=True)]
     top = max(range(len(totals)), key=totals.__getitem__)
     return totals[top], rows["id"][top]
 
@@ -49,18 +49,6 @@ def train(run: settings.Settings, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     root = Path(run.image_root) if run.image_root else None
     rows = pa_sft_rows(load_rows(run.dataset, "pa_sft", root), run.pa_sft.sentences)
-    model, processor, lora = stage.prepare(run, run.model)
-    if not lora:
-        backbones.freeze(model, run.pa_sft.freeze)
-    if run.smoke is None:
-        tokens, row_id = longest(
-            rows.select_columns(["id", "prompt", "completion"]), processor, backbones.load(run.backbone).image_tokens
-        )
-        if tokens > run.pa_sft.max_tokens:
-            raise ConfigError(
-                f"row {row_id} may take {tokens} tokens, more than pa_sft.max_tokens {run.pa_sft.max_tokens}; "
-                "raise it, lower max_pixels, or publish shorter reasoning"
-            )
 
     class PaSftTrainer(stage.StageTrainer, SFTTrainer):
         """TRL's trainer, which needs nothing else for these backbones."""
@@ -85,6 +73,18 @@ def train(run: settings.Settings, out: Path) -> None:
         completion_only_loss=True,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    model, processor, lora = stage.prepare(run, run.model)
+    if not lora:
+        backbones.freeze(model, run.pa_sft.freeze)
+    if run.smoke is None:
+        tokens, row_id = longest(
+            rows.select_columns(["id", "prompt", "completion"]), processor, backbones.load(run.backbone).tokens_of
+        )
+        if tokens > run.pa_sft.max_tokens:
+            raise ConfigError(
+                f"row {row_id} may take {tokens} tokens, more than pa_sft.max_tokens {run.pa_sft.max_tokens}; "
+                "raise it, lower max_pixels, or publish shorter reasoning"
+            )
     trainer = PaSftTrainer(
         model=model,
         args=arguments,

@@ -83,10 +83,11 @@ def make_trainer(run: settings.Settings, model: str, out: Path) -> tuple[Any, An
     rows = load_rows(run.dataset, "sc_grpo", Path(run.image_root) if run.image_root else None)
     check_truths(rows, run.grid)
     rows = sc_grpo_rows(rows, run.sc_grpo.prompt)
+    trl_arguments = arguments(run, out)
     loaded, processor, lora = stage.prepare(run, model)
     trainer = ScGrpoTrainer(
         model=loaded,
-        args=arguments(run, out),
+        args=trl_arguments,
         train_dataset=rows,
         processing_class=processor,
         reward_funcs=reward_functions(chosen, run.grid),

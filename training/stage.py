@@ -30,7 +30,11 @@ def end_with_parent() -> None:
 
 
 def prepare(settings: Settings, model: str) -> tuple[Any, Any, Any]:
-    """Loads (model, processor, LoRA configuration or None) for training."""
+    """Loads (model, processor, LoRA configuration or None) for training.
+
+    To be called after the stage's TRL arguments are made: with ZeRO-3 they are what tells `from_pretrained` to divide
+    the weights as it reads them, so that no process ever holds the whole model.
+    """
     processor = backbones.load_processor(model, settings.arch, settings.max_pixels)
     start_deepspeed(settings)
     loaded = backbones.load_model(model, settings.machine.dtype)

@@ -16,6 +16,8 @@ def test_there_are_seven_backbones_in_five_architectures():
     assert len(backbones) == 7
     assert {b.arch for b in backbones} == set(ARCHITECTURES)
     assert names()[0] == "llava-onevision-si-0.5b"
+    # Two images must fit the lengths that the release allows, as one does.
+    assert all(b.tokens_of(images) + 300 < b.sc_grpo_prompt_tokens for b in backbones for images in (1, 2))
 
 
 @pytest.mark.parametrize("arch", ARCHES)
