@@ -106,7 +106,7 @@ def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Seque
         return Ruling("pending", f"the {latest.decision} does not fit: {misfit}", latest, "human")
     left = hard
     if latest.decision == "edit":
-        left = [finding for finding in run_checks(*edited(case, draft, latest)) if finding.severity == "reject"]
+        left = _left(case, draft, latest)
         if left:
             return Ruling("pending", f"the edited text does not pass: {_named(left[0])}", latest, "human")
     if left:  # it was accepted before there was this check
@@ -130,6 +130,16 @@ def _misfit(case: Case, draft: Draft, verdict: Verdict) -> str | None:
     except PatternError as error:
         return str(error)
     return None
+
+
+def _left(case: Case, draft: Draft, verdict: Verdict) -> list[Finding]:
+    """What stands against an edited draft, such as a corrected place that the reasoning does not name."""
+    moved = case.region is not None and verdict.location not in (None, case.region.location)
+    return [
+        finding
+        for finding in run_checks(*edited(case, draft, verdict))
+        if finding.severity == "reject" or (moved and finding.name == "location")
+    ]
 
 
 def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:
