@@ -50,14 +50,6 @@ def grain(rng: np.random.Generator, shape: tuple[int, int], sigma: float = 0.0) 
     return out / max(float(out.std()), 1e-6) if sigma > 0 else out
 
 
-def brushed(rng: np.random.Generator, shape: tuple[int, int], length: float, vertical: bool = False) -> Field:
-    """Straight brush marks of deviation 1, running along x (or y), about `length` pixels long."""
-    out = rng.standard_normal(shape, np.float32)
-    blur = (0.0 + max(length, 0.6), 0.5) if not vertical else (0.5, max(length, 0.6))
-    out = np.asarray(cv2.GaussianBlur(out, (0, 0), sigmaX=blur[0], sigmaY=blur[1]), np.float32)
-    return out / max(float(out.std()), 1e-6)
-
-
 def smoothstep(low: float, high: float, x: npt.ArrayLike) -> Field:
     """0 below `low`, 1 above `high`, a smooth S between; `low > high` falls instead."""
     t = np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)

@@ -63,7 +63,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Lean:
-    """A piece of a slab whose top leans aside by (dx, dy) plan pixels; `below` of it has happened at its foot."""
+    """A piece of a slab whose top leans aside by (dx, dy) plan pixels, its foot staying where it is."""
 
     slab: int
     item: Item
@@ -182,7 +182,6 @@ def marked(
     wall: float = 0.0,
     strength: Range = (0.55, 1.0),
     again: float = 0.12,
-    turn: float | None = None,
     over: bool = False,
 ) -> Builder:
     """A builder that puts a mark on one of `slabs`.
@@ -194,7 +193,6 @@ def marked(
         wall: chance that the mark is on the side of the slab instead of its top.
         strength: range of contrast.
         again: chance of a second mark of the same kind nearby.
-        turn: fixed direction in the plan (radians), or None for any.
         over: the mark lies on top of everything (foreign objects).
     """
 
@@ -212,17 +210,16 @@ def marked(
             z = piece.bottom + (piece.top - piece.bottom) * rng.uniform(0.35, 0.75)
             return Flaw((Decal(mark, slab, "wall", x, y, 0.0, z, facing, power),))
         x, y = on_top(rng, form, slab, margin * form.size)
-        angle = rng.uniform(0, 2 * np.pi) if turn is None else turn + rng.normal(0, 0.15)
-        top = max(s.top for s in form.slabs[slab:]) if over else piece.top
-        first = Decal(mark, slab, "over" if over else "top", x, y, float(angle), top, 0.0, power)
+        angle = rng.uniform(0, 2 * np.pi)
+        first = Decal(mark, slab, "over" if over else "top", x, y, float(angle), piece.top, 0.0, power)
         if rng.random() >= again:
             return Flaw((first,))
         away = rng.uniform(0, 2 * np.pi)
-        reach = rng.uniform(0.7, 1.3) * mark.span
-        second = replace(
-            first, mark=draw(rng, unit), x=x + reach * np.cos(away), y=y + reach * np.sin(away), turn=float(angle) + 0.4
-        )
-        return Flaw((first, second))
+        reach = rng.uniform(0.7, 1.3) * min(mark.span, 0.12 * form.size)
+        x, y = x + reach * np.cos(away), y + reach * np.sin(away)
+        if not (0 <= x < form.size and 0 <= y < form.size and piece.alpha[int(y), int(x)] > 127):
+            return Flaw((first,))
+        return Flaw((first, replace(first, mark=draw(rng, unit), x=float(x), y=float(y), turn=float(angle) + 0.4)))
 
     return build
 
@@ -325,7 +322,7 @@ def wall_chips(slab: int, raw: RGB, radius: Range = (0.02, 0.05)) -> Builder:
 # ---- changes of the outline -----------------------------------------------------------------------------------------
 
 
-def chipped(slabs: Sequence[int], raw: RGB, radius: Range = (0.025, 0.07), through: float = 1.0) -> Builder:
+def chipped(slabs: Sequence[int], raw: RGB, radius: Range = (0.025, 0.07)) -> Builder:
     """A piece broken off at an edge: the outline is cut and the broken face shows raw material."""
 
     def build(rng: np.random.Generator, form: Form) -> Flaw:
@@ -344,8 +341,6 @@ def chipped(slabs: Sequence[int], raw: RGB, radius: Range = (0.025, 0.07), throu
             0.0,
             form.slabs[slab].top,
         )
-        if rng.random() >= through:
-            return Flaw((face,))
         out = reach * 0.35
         hole = smoothstep(1.0 + 1.5 / reach, 1.0 - 1.5 / reach, edge)
         corner = round(x + out * np.cos(facing) - n / 2), round(y + out * np.sin(facing) - n / 2)
@@ -356,11 +351,10 @@ def chipped(slabs: Sequence[int], raw: RGB, radius: Range = (0.025, 0.07), throu
 
 def missing(
     slab: int,
-    also: Sequence[int] = (),
     prefix: str = "",
     scar: Callable[[np.random.Generator, float, Item], Mark] | None = None,
 ) -> Builder:
-    """An item of `slab` that is not there (nor in the slabs `also`); `scar` is what it left below."""
+    """An item of `slab` that is not there; `scar` is what it left below."""
 
     def build(rng: np.random.Generator, form: Form) -> Flaw:
         items = [item for item in form.slabs[slab].items if item.name.startswith(prefix)]
@@ -371,27 +365,26 @@ def missing(
         decals: list[Decal] = []
         for item in gone:
             x, y, w, h = item.box
-            for index in (slab, *also):
-                changes.append(Cut(index, x, y, np.ones((h, w), np.float32), whole=True))
+            changes.append(Cut(slab, x, y, np.ones((h, w), np.float32), whole=True))
             if scar is not None and slab > 0:
                 mark = scar(rng, form.size / 1024, item)
                 lower = slab - 1
-                decals.append(Decal(mark, lower, "top", x + w / 2, y + h / 2, item.turn, form.slabs[lower].top))
+                decals.append(Decal(mark, lower, "top", x + w / 2, y + h / 2, 0.0, form.slabs[lower].top))
         return Flaw(tuple(decals), tuple(changes))
 
     return build
 
 
-def leaning(slab: int, reach: Range, prefix: str = "", carried: Sequence[int] = ()) -> Builder:
-    """A pin or tooth bent aside: its top leans by `reach` sizes; slabs `carried` (higher) move with it."""
+def leaning(slab: int, reach: Range) -> Builder:
+    """A pin or tooth bent aside: its top leans by `reach` sizes."""
 
     def build(rng: np.random.Generator, form: Form) -> Flaw:
-        items = [item for item in form.slabs[slab].items if item.name.startswith(prefix)]
+        items = form.slabs[slab].items
         item = items[int(rng.integers(len(items)))]
         angle = rng.uniform(0, 2 * np.pi)
         far = between(rng, reach) * form.size
         dx, dy = far * np.cos(angle), far * np.sin(angle)
-        return Flaw((), tuple(Lean(index, item, float(dx), float(dy)) for index in (slab, *carried)))
+        return Flaw((), (Lean(slab, item, float(dx), float(dy)),))
 
     return build
 

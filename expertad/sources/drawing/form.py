@@ -52,7 +52,6 @@ class Item:
 
     name: str
     box: tuple[int, int, int, int]
-    turn: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -157,11 +157,12 @@ def _walls(form: Form, index: int, pieces: list[Piece], changes: list[Change], c
     fresh_shade = shadow(form, slab, pieces, camera)
     if any(isinstance(change, Lean) or (isinstance(change, Cut) and change.whole) for change in changes):
         return Skirt(color, cover, fresh_shade)
-    # A dent or a chip hardly moves the soft shadow around the part; what it uncovers lies in the new one.
+    # A dent or a chip hardly moves the soft shadow around the part; what it uncovers is a little lighter.
     scale = form.half / form.size
     ground = np.diag([scale, scale, 1.0]) @ form.matrix(camera, slab.bottom)
     footprint = cv2.warpPerspective(slab.alpha, ground, (form.half, form.half))
-    shade = np.where(footprint > 127, fresh_shade, known.shade)
+    between = cv2.addWeighted(fresh_shade, 0.5, known.shade, 0.5, 0.0)
+    shade = np.where(footprint > 127, between, known.shade).astype(np.uint8)
     return Skirt(color, cover, shade)
 
 
@@ -431,7 +432,7 @@ def _noise(form: Form, image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(cv2.addWeighted(image, 1.0, field[y : y + size, x : x + size], 1.0, -128.0), np.uint8)
 
 
-def mat(size: int, color: tuple[int, int, int], texture: Field, camera: Camera) -> Pixels:
+def mat(color: tuple[int, int, int], texture: Field, camera: Camera) -> Pixels:
     """A ground a quarter larger than the image: a color times a texture, lit from the lamp's side."""
     shape = texture.shape
     axis = np.linspace(-1, 1, shape[0], dtype=np.float32)

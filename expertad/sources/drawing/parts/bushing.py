@@ -67,7 +67,7 @@ def build(size: int) -> Form:
     texture = render.soft_texture(NAME, size, 0.055, 1.1, 0.03)
 
     def ground(camera: Camera) -> Pixels:
-        return render.mat(size, (66, 70, 76), texture, camera)
+        return render.mat((66, 70, 76), texture, camera)
 
     return Form(NAME, size, slabs, ground, zoom=0.98)
 

@@ -62,7 +62,7 @@ def build(size: int) -> Form:
     texture = render.soft_texture(NAME, size, 0.016, 1.6, 0.02)
 
     def ground(camera: Camera) -> Pixels:
-        return render.mat(size, (196, 197, 194), texture, camera)
+        return render.mat((196, 197, 194), texture, camera)
 
     return Form(NAME, size, slabs, ground, zoom=1.0)
 

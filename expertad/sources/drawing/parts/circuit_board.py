@@ -223,7 +223,7 @@ def build(size: int) -> Form:
     texture = render.soft_texture(NAME, size, 0.018, 1.0, 0.015)
 
     def ground(camera: Camera) -> Pixels:
-        return render.mat(size, (148, 158, 172), texture, camera)
+        return render.mat((148, 158, 172), texture, camera)
 
     return Form(NAME, size, slabs, ground, zoom=1.02)
 

@@ -80,7 +80,7 @@ def build(size: int) -> Form:
     texture = render.soft_texture(NAME, size, 0.02, 1.2, 0.02)
 
     def ground(camera: Camera) -> Pixels:
-        return render.mat(size, (168, 174, 178), texture, camera)
+        return render.mat((168, 174, 178), texture, camera)
 
     return Form(NAME, size, slabs, ground, zoom=0.96)
 

@@ -74,7 +74,7 @@ def build(size: int) -> Form:
     texture = render.soft_texture(NAME, size, 0.05, 1.4, 0.04)
 
     def ground(camera: Camera) -> Pixels:
-        return render.mat(size, (104, 99, 92), texture, camera)
+        return render.mat((104, 99, 92), texture, camera)
 
     return Form(NAME, size, slabs, ground, zoom=1.02)
 

@@ -120,7 +120,7 @@ def build(size: int) -> Form:
     texture = render.soft_texture(NAME, size, 0.02, 1.3, 0.02)
 
     def ground(camera: Camera) -> Pixels:
-        return render.mat(size, (186, 184, 178), texture, camera)
+        return render.mat((186, 184, 178), texture, camera)
 
     return Form(NAME, size, slabs, ground, zoom=1.04)
 
