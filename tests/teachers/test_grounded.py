@@ -560,6 +560,9 @@ def test_bad_files_are_reported_with_their_path(bench: Bench) -> None:
     photo(empty.mask, np.zeros((384, 384), np.uint8))
     with pytest.raises(MaskError, match=re.escape(str(empty.mask))):
         grounded.describe(empty)
+    empty.mask.unlink()
+    with pytest.raises(MaskError, match=re.escape(str(empty.mask))):
+        grounded.describe(empty)
     with pytest.raises(MaskError, match=empty.sample.sample_id):
         grounded.describe(replace(empty, mask=None, region=None))
 

@@ -14,7 +14,7 @@ _STANDARD: dict[str, tuple[str, ...]] = {
         "that",
         "cleanliness [requires|calls for] [a uniform finish|an even tone], which [is lost|fails] at this place",
         "[nothing in|no feature of] a clean finish [explains|accounts for] such a local change of tone",
-        "the tone does not belong to the [material|finish] itself but [lies on it|sits on it], as residue does",
+        "a finish in order should [carry|show] no [residue|deposit] of this kind",
         "[an|any] otherwise [steady|constant] finish should not change tone [so locally|within so small an area]",
     ),
     "Presence of foreign objects": (
@@ -44,7 +44,7 @@ _STANDARD: dict[str, tuple[str, ...]] = {
         "a part that kept its form should [follow|continue] its regular course here",
         "a true form should [run on|continue] evenly, without such a [local departure|change of shape]",
         "form accuracy calls for a steady [course|shape], which is [lost|disturbed] here",
-        "the [shape|structure] here does not [continue|match] the form on either flank of it",
+        "the [shape|structure] here does not [continue|match] the form around it, as a true form should",
         "geometry should stay [true|regular] throughout, and at this place it does not",
     ),
     "Hole": (

@@ -7,7 +7,6 @@ measured on a crop of the full-size query, reduced only where it is larger than 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expertad.errors import ImageError
-from expertad.images import read_mask
+from expertad.images import read_mask, sha256_file
 from expertad.sample import Case, ImageFile
 from expertad.teachers.grounding.colors import color_name
 from expertad.teachers.grounding.facts import Defect, Facts, Lab, Likeness, Scene
@@ -42,9 +41,10 @@ def measure(case: Case) -> Facts:
         ImageError: query or reference cannot be decoded.
         MaskError: the mask of an anomalous case is absent, unreadable, empty or of another size.
     """
-    mask = case.mask
-    digest = hashlib.sha256(mask.read_bytes()).hexdigest() if mask is not None and mask.is_file() else ""
-    return _measure(case.query, case.reference, mask if case.region is not None else None, digest)
+    if case.mask is None or case.region is None:
+        return _measure(case.query, case.reference, None, "")
+    digest = case.mask_sha256 or (sha256_file(case.mask) if case.mask.is_file() else "absent")
+    return _measure(case.query, case.reference, case.mask, digest)
 
 
 @lru_cache(maxsize=64)
