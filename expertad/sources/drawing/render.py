@@ -161,7 +161,7 @@ def _walls(form: Form, index: int, pieces: list[Piece], changes: list[Change], c
     scale = form.half / form.size
     ground = np.diag([scale, scale, 1.0]) @ form.matrix(camera, slab.bottom)
     footprint = cv2.warpPerspective(slab.alpha, ground, (form.half, form.half))
-    between = cv2.addWeighted(fresh_shade, 0.5, known.shade, 0.5, 0.0)
+    between = cv2.addWeighted(fresh_shade, 0.3, known.shade, 0.7, 0.0)
     shade = np.where(footprint > 127, between, known.shade).astype(np.uint8)
     return Skirt(color, cover, shade)
 
