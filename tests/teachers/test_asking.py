@@ -271,7 +271,8 @@ def test_stop_lets_calls_under_way_finish(make_case: Any) -> None:
 
         async def run() -> list[Any]:
             tasks = [asyncio.ensure_future(asker.describe(case)) for case in cases]
-            await asyncio.sleep(0.3)
+            while len(server.hits) < 3:
+                await asyncio.sleep(0.005)
             asker.stop(UserError("interrupted"))
             return list(await asyncio.gather(*tasks, return_exceptions=True))
 
