@@ -87,6 +87,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("query", lambda case: replace(case, query=replace(case.query, sha256="0" * 64))),
     ("reference", lambda case: replace(case, reference=replace(case.reference, sha256="0" * 64))),
     ("region", lambda case: replace(case, region=Region("left", (3,), ((1, 2, 3, 4),), 0.1))),
+    ("mask", lambda case: replace(case, mask_sha256="0" * 64)),
     ("coarse type", lambda case: replace(case, sample=replace(case.sample, coarse_type="Hole"))),
     ("category", lambda case: replace(case, sample=replace(case.sample, category="cap"))),
 ]
