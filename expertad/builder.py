@@ -314,6 +314,10 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
     found = result.ingested
     notes = [f"category {name} could not be read: {why}" for name, why in found.problems.items()]
     notes += found.notes + result.selection.notes
+    judged = build.ledger.verdicts().keys()
+    if strangers := judged and judged - build.ledger.standings().keys():
+        names = "verdict names" if len(strangers) == 1 else "verdicts name"
+        notes.append(f"{len(strangers)} {names} no sample of this source, such as {min(strangers)!r}")
     return Summary(
         accounting=result.accounting,
         published={str(name): count for name, count in published.counts.items()},
