@@ -555,6 +555,13 @@ def test_bad_files_are_reported_with_their_path(bench: Bench) -> None:
     broken.query.path.write_bytes(b"no picture")
     with pytest.raises(ImageError, match=re.escape(str(broken.query.path))):
         grounded.describe(broken)
+    broken.query.path.write_bytes(b"")
+    with pytest.raises(ImageError, match=re.escape(str(broken.query.path))):
+        grounded.describe(broken)
+    swapped = bench.defect("Hole", disc((60, 60), 20, (20, 20, 20)))
+    photo(swapped.query.path, plate(1, 200))
+    with pytest.raises(ImageError, match=re.escape(str(swapped.query.path))):
+        grounded.describe(swapped)
     empty = bench.defect("Hole", disc((60, 60), 20, (20, 20, 20)))
     assert empty.mask is not None
     photo(empty.mask, np.zeros((384, 384), np.uint8))
