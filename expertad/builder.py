@@ -33,6 +33,7 @@ from expertad.teachers.asking import Asker, Counts, Limits
 from expertad.teachers.calls import CallLog
 from expertad.teachers.pacing import SharedLimits
 from expertad.teachers.registry import TeacherSettings, make_asker
+from expertad.teachers.tokens import ImageRules
 from expertad.variant import Variant
 from expertad.workspace import explained, hold, open_ledger
 
@@ -140,12 +141,14 @@ def here(build: Build) -> Each:
 
 
 def askers(settings: Settings, ledger: CallLog, shared: SharedLimits | None = None) -> list[Asker]:
-    """The teacher who writes and, where two are named, the one who gives a second opinion."""
+    """The teacher who writes and, where two are named, the one who gives a second opinion; both pay from one purse."""
     spent = _spent(ledger) if isinstance(ledger, Ledger) else 0.0
-    return [
-        make_asker(name, teacher_settings(settings, model), ledger, spent=spent, shared=shared)
-        for name, model in settings.pair
-    ]
+    made: list[Asker] = []
+    for name, model in settings.pair:
+        purse = next((asker.budget for asker in made if asker.budget is not None), None)
+        teacher = teacher_settings(settings, model)
+        made.append(make_asker(name, teacher, ledger, spent=spent, shared=shared, budget=purse))
+    return made
 
 
 def teacher_settings(settings: Settings, model: str | None) -> TeacherSettings:
@@ -164,6 +167,7 @@ def teacher_settings(settings: Settings, model: str | None) -> TeacherSettings:
         budget=settings.budget,
         prices=settings.prices,
         prompts=settings.prompts,
+        image=ImageRules(patch=settings.patch, max_pixels=settings.max_pixels),
         limits=Limits(at_once=settings.at_once),
         threads=workers(settings.workers),
     )

@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     shared_limit: str | None = Field(
         None, description="Name of Prefect's global limits (NAME-requests, NAME-tokens) that several machines share."
     )
+    patch: int = Field(32, ge=1, description="Pixels a side of the model's image patches; Qwen2.5-VL's are 28.")
+    max_pixels: int = Field(2_621_440, ge=4_096, description="Pixels of an image that the model uses at most.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="Sampling parameters, over the defaults.")
     prices: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="model -> {input, output, currency}, per million tokens."

@@ -1,11 +1,13 @@
 """One account's limits shared by several machines, through Prefect's global concurrency limits.
 
-Make them once, with a decay that is the account's rate per second:
+Make them once, with two seconds' worth as the limit and the account's rate per second as the decay; for 1,200 requests
+and 1,000,000 tokens a minute:
 
     prefect gcl create expert-ad-requests --limit 40 --slot-decay-per-second 20
-    prefect gcl create expert-ad-tokens --limit 30000 --slot-decay-per-second 16000
+    prefect gcl create expert-ad-tokens --limit 33334 --slot-decay-per-second 16667
 
-Acquiring costs a request to the server, about 12 a second at most, so the pacer takes permits in blocks.
+Acquiring costs a request to the server, about 12 a second at most, so the pacer takes permits in blocks of two seconds'
+worth (rpm / 30 and tpm / 30): a smaller limit could never give a block.
 """
 
 from __future__ import annotations

@@ -233,6 +233,11 @@ class Asker:
         """Price of the backend's model; None where it is not known or nothing is paid."""
         return self._price
 
+    @property
+    def budget(self) -> Budget | None:
+        """The purse it pays from."""
+        return self._budget
+
     # -- keys
 
     def describe_key(self, case: Case) -> str:
