@@ -77,7 +77,7 @@ class Record:
         image_sha256: lower-case hex of each file's bytes, in the order of `images`.
         category: product category.
         part: the physical product; all its views are in one config.
-        view: "C1" to "C5"; "" where the source has no views.
+        view: "C1" to "C5" in Real-IAD, the source's own name elsewhere; "" where it has no views.
         anomalous: the truth. False leaves the next five fields empty.
         coarse_type: one of taxonomy.COARSE_TYPES.
         fine_type: the narrower term; None in held_out, where nobody has written one.

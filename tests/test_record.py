@@ -143,7 +143,7 @@ BROKEN = [
     ("fine_type", "scratch\n", "fine_type"),
     ("reviewed", "robot", "reviewed"),
     ("revision", None, "revision"),
-    ("view", "side", "view"),
+    ("view", "a/b", "view"),
     ("provenance", {}, "provenance"),
     ("anomalous", False, "coarse_type|messages|cells|boxes|location|fine_type"),
     ("shot", 1, "images|messages"),
