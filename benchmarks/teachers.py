@@ -28,6 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.row import Row
 from expertad.sample import Case, ImageFile, Sample
 from expertad.teachers.asking import Asker, Limits, each
 from expertad.teachers.calls import MemoryCallLog
@@ -305,6 +306,43 @@ def main(count: int = 600, seconds: float = 20.0) -> None:
             one, (refused, admitted) = with_server(Ours(name, 5000, rpm, tpm, seconds), rpm, tpm)
             limit = rpm or tpm or 0.0
             print(f"{title} {limit:,.0f}: reached {reached(admitted, unit) / limit:.1%}, {refused} refusals")
+
+
+def rows(*, quick: bool = False) -> list[Row]:
+    """The table's rows; `quick` sends fewer requests."""
+    count, many, seconds = (200, 1_000, 6.0) if quick else (600, 5_000, 20.0)
+    long = 3600.0
+    with tempfile.TemporaryDirectory() as name:
+        draw(Path(name))
+        theirs, _ = with_server(Theirs(name, count))
+        ours, _ = with_server(Ours(name, count, None, None, long))
+        few_mb, many_mb = (with_server(Ours(name, n, None, None, long))[0]["rss_mb"] for n in (many // 10, many))
+        found = [
+            Row(
+                "client's processor time a request with two photographs",
+                f"{ours['cpu_ms']:.2f} ms (AsyncOpenAI: {theirs['cpu_ms']:.2f} ms)",
+                "<= 2 ms",
+                ours["cpu_ms"] <= 2.0,
+            ),
+            Row(
+                f"requests a second at {IN_FLIGHT} in flight / AsyncOpenAI's",
+                f"{ours['rate'] / theirs['rate']:.1f} ({ours['rate']:.0f} and {theirs['rate']:.0f})",
+                ">= 3",
+                ours["rate"] >= 3 * theirs["rate"],
+            ),
+            Row(
+                f"client's memory, {many // 10:,} and {many:,} samples",
+                f"{few_mb:.0f} and {many_mb:.0f} MB",
+                "< 300 MB and the same",
+                many_mb < 300 and many_mb < 1.1 * few_mb,
+            ),
+        ]
+        for title, rpm, tpm, unit in (("RPM", 1200.0, None, 1.0), ("TPM", None, 1_000_000.0, float(TOKENS))):
+            _, (refused, admitted) = with_server(Ours(name, many, rpm, tpm, seconds), rpm, tpm)
+            share = reached(admitted, unit) / (rpm or tpm or 1.0)
+            figure, target = f"{share:.1%}, {refused} refusals", ">= 95%, 0 refusals"
+            found.append(Row(f"of a set {title} of {rpm or tpm:,.0f}", figure, target, share >= 0.95 and not refused))
+    return found
 
 
 if __name__ == "__main__":
