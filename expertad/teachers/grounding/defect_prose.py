@@ -139,6 +139,11 @@ def form(about: Subject, voice: Voice) -> str:
         "direction": direction_word(defect.angle),
         "span": percent(defect.length),
     }
+    if defect.straight and about.coarse == "Deformation":
+        # A straight course would be praise here: the area is straight, the form is not as it should be.
+        return about.say(
+            voice, "{largest} is [{about} times as long as wide|drawn out {about} to 1] and {direction}", **facts
+        )
     if defect.elongated:
         course = (
             "[straight|without a bend]"
