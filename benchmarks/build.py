@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from expertad.sources import open_source
 from expertad.sources.drawn import draw
 from expertad.teachers import grounded
 from expertad.teachers.grounded_backend import GroundedBackend
-from expertad.teachers.registry import make_asker
+from expertad.teachers.registry import TeacherSettings, make_asker
 from expertad.workspace import hold, open_ledger
 
 ROWS = 5_900
@@ -92,7 +93,7 @@ def draw_bases(folder: Path) -> dict[str, dict[str, Base]]:
             bases[path.stem][kind] = Base(
                 jpeg,
                 (images / mask).read_bytes() if mask else None,
-                ImageFile(file, file.name, f"{path.stem} {kind}", pixels.shape[1], pixels.shape[0]),
+                ImageFile(file, file.name, sha256(jpeg).hexdigest(), pixels.shape[1], pixels.shape[0]),
                 images / mask if mask else None,
             )
     return bases
@@ -155,13 +156,12 @@ def teacher(lenders: Mapping[str, Base], threads: int) -> GroundedBackend:
 
 def first_build(settings: Settings, lenders: Mapping[str, Base]) -> None:
     """What `expertad build` does, with the teacher above."""
-    options = builder.teacher_settings(settings)
     with Progress() as progress, hold(settings.workspace), open_ledger(settings) as ledger:
         source = open_source(settings, lambda done, total: None)
         backend = teacher(lenders, workers(settings.workers))
-        asker = make_asker("grounded", options, ledger, backend=backend)
+        asker = make_asker("grounded", TeacherSettings(), ledger, backend=backend)
         build = Build(settings, ledger, source, asker, progress)
-        result = build.run(in_process(4))
+        result = build.run(in_process(4, lambda: None))
         tables = builder.integrated(build, result)
         publish(tables, settings.workspace / builder.DATASET, builder.publish_info(build, result))
         write_report(build, result, settings.workspace / builder.REPORT)
