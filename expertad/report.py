@@ -26,7 +26,7 @@ from expertad.build import Build, Outcome, Result
 from expertad.grid import cell_names
 from expertad.locate import workers
 from expertad.replace_file import replaced_file
-from expertad.sample import ImageFile
+from expertad.sample import ImageFile, Sample
 
 THUMB_PIXELS = 192
 THUMB_QUALITY = 62
@@ -76,6 +76,15 @@ def _thumbnail(image: ImageFile) -> bytes:
     return encoded.tobytes() if done else b""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One selected sample as the page shows it: the set it belongs to, and how it stands."""
+
+    place: str
+    sample: Sample
+    outcome: Outcome
+
+
 def write_report(build: Build, result: Result, path: Path) -> Path:
     """Write the page, unless it already says exactly this.
 
@@ -84,16 +93,39 @@ def write_report(build: Build, result: Result, path: Path) -> Path:
         result: where the build stands.
         path: the page; its thumbnails are kept in `thumbnails` beside it.
     """
-    outcomes = sorted(result.outcomes.items())
-    images = _distinct(outcome for _, outcome in outcomes)
-    number = {image.sha256: index for index, image in enumerate(images)}
-    places = {sample.sample_id: place for place, rows in result.selection.selected.items() for sample in rows}
+    standing = [
+        Standing(place, sample, result.outcomes[sample.sample_id])
+        for place, samples in result.selection.selected.items()
+        for sample in samples
+    ]
+    standing.sort(key=lambda found: found.sample.sample_id)
     root = build.source.image_root.absolute().as_uri()
-    head, unusable = _head(build, result), _unusable(build)
+    return write_page(path, _head(build, result), standing, _unusable(build), root, build.settings.workers)
+
+
+def write_page(
+    path: Path,
+    head: Mapping[str, Any],
+    standing: Sequence[Standing],
+    unusable: Sequence[Mapping[str, Any]],
+    root: str,
+    threads: int = 0,
+) -> Path:
+    """Write the page from what it shows, unless it already says exactly this.
+
+    Args:
+        path: the page; its thumbnails are kept in `thumbnails` beside it.
+        head: what stands above the samples.
+        standing: the selected samples, in the order of the page.
+        unusable: rows of samples that cannot be used.
+        root: URI of the folder that the photographs' paths begin in.
+        threads: for thumbnails; 0 takes one for each core.
+    """
+    images = _distinct(found.outcome for found in standing)
+    number = {image.sha256: index for index, image in enumerate(images)}
 
     def body() -> Iterator[bytes]:
-        rows = (_row(name, outcome, places[name], number, root) for name, outcome in outcomes)
-        return _page(head, chain(rows, unusable))
+        return _page(head, chain((_row(found, number, root) for found in standing), unusable))
 
     template = files("expertad").joinpath("pages/report.html").read_text(encoding="utf-8")
     digest = _digest(template, body())
@@ -101,7 +133,7 @@ def write_report(build: Build, result: Result, path: Path) -> Path:
         return path
     before, data_mark, between, thumbs_mark, after = _parts(template.replace("@digest@", digest))
     thumbnails = Thumbnails(path.parent / "thumbnails")
-    with replaced_file(path) as out, ThreadPoolExecutor(workers(build.settings.workers)) as pool:
+    with replaced_file(path) as out, ThreadPoolExecutor(workers(threads)) as pool:
         out.write(before.encode())
         for piece in _script("data", body()):
             out.write(piece)
@@ -174,16 +206,20 @@ def _distinct(outcomes: Iterable[Outcome]) -> list[ImageFile]:
     return list(found.values())
 
 
-def _row(name: str, outcome: Outcome, place: str, number: Mapping[str, int], root: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": name, "state": outcome.state, "reason": outcome.reason, "set": place}
+def _row(found: Standing, number: Mapping[str, int], root: str) -> dict[str, Any]:
+    sample, outcome = found.sample, found.outcome
     case, draft, ruling = outcome.case, outcome.draft, outcome.ruling
-    row["category"] = name.split("/")[0]
-    row["type"] = "normal"
+    row: dict[str, Any] = {
+        "id": sample.sample_id,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "set": found.place,
+        "category": sample.category,
+        "type": sample.coarse_type or "normal",
+    }
     if case is not None:
         region = case.region
         row |= {
-            "category": case.sample.category,
-            "type": case.sample.coarse_type or "normal",
             "query": number[case.query.sha256],
             "reference": number[case.reference.sha256],
             "reference_id": case.reference_id,
