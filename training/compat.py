@@ -1,4 +1,4 @@
-"""Makes torchvision importable beside a torch without CUDA.
+"""What CPU builds of torch need to be told: torchvision's operators, and checkpoints of several processes.
 
 The processors of Qwen2-VL, Qwen2.5-VL and LLaVA-OneVision need torchvision, of which they use pure-torch transforms
 only. PyPI's torchvision is linked against CUDA: beside a CPU build of torch its compiled operators cannot be loaded
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 
 import torch
 
@@ -39,4 +40,16 @@ def import_torchvision() -> None:
             return
     raise RuntimeError(
         "torchvision still lacks operators after 64 declarations; install the build that fits this torch"
+    )
+
+
+@cache
+def read_numbered_cpus() -> None:
+    """Lets torch.load put tensors on "cpu:0".
+
+    Several processes on CPUs call their device so when they resume, and reload their optimizer there, but torch.load
+    knows only "cpu".
+    """
+    torch.serialization.register_package(
+        50, lambda storage: None, lambda storage, place: storage if place.startswith("cpu:") else None
     )

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from training.settings import Settings
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "expertad")
 SERVER_SECONDS = 1200
+_RAISED = re.compile(r"(?:\[rank\d+\]:\s*)?[\w.]*(?:Error|Exception)\b")
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool
 def _last_error(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     told = [line for line in lines if line.startswith(("error: ", "expertad: "))]
-    found = told or [line for line in lines if "Error" in line]
+    found = told or [line for line in lines if _RAISED.match(line) and "ChildFailedError" not in line]
     return (found[-1] if found else "it said nothing").strip()[:400]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training import backbones
+from training.compat import read_numbered_cpus
 from training.settings import Settings
 
 FINAL = "final"
@@ -73,6 +74,8 @@ def common_arguments(settings: Settings, out: Path) -> dict[str, Any]:
     """TrainingArguments that both stages set alike."""
     import torch
 
+    if not torch.cuda.is_available():
+        read_numbered_cpus()
     zero = settings.machine.zero
     return {
         "output_dir": str(out / "checkpoints"),
@@ -92,21 +95,25 @@ def common_arguments(settings: Settings, out: Path) -> dict[str, Any]:
 
 
 def last_checkpoint(out: Path) -> str | None:
-    """The newest whole checkpoint; one that a kill cut short has no trainer state yet and is removed."""
+    """The newest whole checkpoint; one that a kill cut short lacks a process's random state or the trainer's."""
     found = None
     folders = sorted((out / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     for folder in folders:
-        if (folder / "trainer_state.json").is_file() and _readable(folder / "trainer_state.json"):
+        if _whole(folder):
             found = str(folder)
         elif os.environ.get("RANK", "0") == "0":
             shutil.rmtree(folder, ignore_errors=True)
     return found
 
 
-def _readable(path: Path) -> bool:
+def _whole(folder: Path) -> bool:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    states = [f"rng_state_{rank}.pth" for rank in range(processes)] if processes > 1 else ["rng_state.pth"]
+    if not all((folder / name).is_file() for name in states):
+        return False
     try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
     return True
 
