@@ -29,10 +29,17 @@ from typing import Any
 import yaml
 
 from expertad.errors import AbortError, ConfigError, ExpertADError, UserError
-from training import backbones, checks, data, stage
-from training import settings as settings_module
-from training.card import write_card
-from training.settings import Settings
+
+try:
+    from training import backbones, checks, data, stage
+    from training import settings as settings_module
+    from training.card import write_card
+    from training.settings import Settings
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    print(f"training needs {missing.name}, which is not installed: pip install 'expertad[training]'", file=sys.stderr)
+    sys.exit(2)
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "expertad")
 SERVER_SECONDS = 1200
