@@ -20,7 +20,7 @@ def open_source(settings: Settings, progress: Callable[[int, int], None]) -> Sou
     root = settings.source_root
     categories = settings.categories or None
     if settings.source == "folder":
-        return Folder(root, settings.mapping)
+        return Folder(root, settings.mapping, only=categories)
     if settings.source == "drawn":
         draw(root, parts=settings.parts, seed=settings.seed, progress=progress)
         return RealIAD(root, categories=categories, licence="CC0 1.0", title="expertad's drawn sample set")

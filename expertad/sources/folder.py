@@ -87,14 +87,15 @@ class Folder:
     Args:
         root: a folder of categories, or one category; `image_root` is the folder that holds the categories.
         mapping: the YAML file; `<root>/expertad-folder.yaml`, if there is one, when None.
+        only: read only these categories; all when None.
 
     Raises:
-        SourceError: there is no category below root, or the mapping is wrong.
+        SourceError: there is no category below root, a wished one is not there, or the mapping is wrong.
     """
 
     name = "folder"
 
-    def __init__(self, root: Path, mapping: Path | None = None) -> None:
+    def __init__(self, root: Path, mapping: Path | None = None, *, only: Sequence[str] | None = None) -> None:
         root = required_folder(root, "the folder that holds the categories")
         single = _is_category(root)
         self.image_root = root.parent if single else root
@@ -107,6 +108,11 @@ class Folder:
                 f"{self._mapping.path}: categories names {', '.join(unknown)}, which {root} does not have; it has "
                 f"{', '.join(self._categories)}"
             )
+        missing = sorted(set(only or ()) - set(self._categories))
+        if missing:
+            raise SourceError(f"{root} has no category {', '.join(missing)}; it has {', '.join(self._categories)}")
+        if only is not None:
+            self._categories = tuple(sorted(set(only)))
         self.title = self._mapping.title or root.name
         self.licence = self._mapping.licence or "not stated"
 

@@ -132,6 +132,12 @@ def test_a_line_for_one_category_goes_before_the_line_for_all(bottle, photo):
     assert source.read("jar").samples[0].coarse_type == "Hole"
 
 
+def test_only_wished_categories_are_read_and_a_missing_one_is_named(bottle):
+    assert list(Folder(bottle.parent, only=["bottle"]).categories()) == ["bottle"]
+    with pytest.raises(SourceError, match="no category cork; it has bottle"):
+        Folder(bottle.parent, only=["bottle", "cork"])
+
+
 def test_title_and_licence_come_from_the_mapping(bottle):
     assert (Folder(bottle.parent).title, Folder(bottle.parent).licence) == ("mvtec", "not stated")
     mapping(bottle, "title: Bottles\nlicence: CC BY 4.0\n")

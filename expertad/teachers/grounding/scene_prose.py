@@ -143,8 +143,7 @@ def edges(scene: Scene, voice: Voice) -> str:
         return voice.say(
             "[[strong edges|hard edges|clear edges] [mostly run|run chiefly] in one {direction} direction"
             "|the [lines|edges] follow a [common|shared] {direction} [direction|course]"
-            "|[the structure is drawn by|structure comes from] {direction} edges, [which take|taking] up about "
-            "{share} of "
+            "|[the structure is drawn by|structure comes from] {direction} edges, [which take|taking] up {share} of "
             "the [frame|view]]",
             **facts,
         )
