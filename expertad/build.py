@@ -153,7 +153,7 @@ class Build:
         self.second = second
         self.notify = notify
         self.checks_version = CHECKS_VERSION if second is None else f"{CHECKS_VERSION}+{second.backend.model}"
-        self._announced = False
+        self._announced: dict[str, set[str]] = defaultdict(set)
         self.sizes = {"pa_sft": settings.pa_sft, "sc_grpo": settings.sc_grpo}
         self._verified: set[str] = set()
         self._tried: set[tuple[Stage, str]] = set()
@@ -177,21 +177,23 @@ class Build:
         error: AbortError | None = None
         reused: int | None = None
         with event_loop() as call:
-            while True:
-                known = self._load()
-                selection, outcomes = self._settle(plan, known)
-                held_out, unseen = self._held_out(plan, known)
-                if reused is None:
-                    reused = sum(outcome.draft is not None for outcome in outcomes.values())
-                if error is not None:
-                    break
-                try:
-                    if not self._work(each, selection, outcomes, plan, known, unseen, call):
+            try:
+                while True:
+                    known = self._load()
+                    selection, outcomes = self._settle(plan, known)
+                    held_out, unseen = self._held_out(plan, known)
+                    if reused is None:
+                        reused = sum(outcome.draft is not None for outcome in outcomes.values())
+                    if error is not None:
                         break
-                except AbortError as raised:
-                    error = raised
-            for asker in self.askers:
-                call(asker.aclose())
+                    try:
+                        if not self._work(each, selection, outcomes, plan, known, unseen, call):
+                            break
+                    except AbortError as raised:
+                        error = raised
+            finally:
+                for asker in self.askers:
+                    call(asker.aclose())
         result = self._conclude(samples, plan, selection, outcomes, held_out, known, found, reused)
         if error is not None:
             raise Stopped(error, result) from error
@@ -267,13 +269,15 @@ class Build:
         waiting = [outcome.case for outcome in todo["describe"] if outcome.case is not None]
         cases = [case for case in waiting if self._first_try("describe", case.sample.sample_id)]
         if cases:
-            self._announce(cases)
+            self.announce(cases)
             described: list[tuple[Case, Described]] = []
             self._each(each, "describe", lambda chunk: described.extend(call(describe(chunk, self.asker))), cases)
             self._each(each, "distill", lambda chunk: self._distill(chunk, call), described)
             return True
         unchecked = [o for o in todo["check"] if o.draft and self._first_try("check", o.draft.sample_id)]
         if unchecked:
+            if self.second is not None:
+                self.announce([outcome.case for outcome in unchecked if outcome.case is not None])
             self._each(each, "check", lambda chunk: self._check(chunk, call), unchecked)
             return True
         return False
@@ -312,14 +316,13 @@ class Build:
 
         return work
 
-    def _announce(self, cases: Sequence[Case]) -> None:
-        """Before the first remote call, say plainly how many images go where."""
-        if self._announced:
-            return
-        self._announced = True
-        images = {image.sha256 for case in cases for image in (case.query, case.reference)}
+    def announce(self, cases: Sequence[Case]) -> None:
+        """Say plainly, before they are sent, how many images of these cases go where; nothing if nobody is asked."""
         for asker in self.askers:
-            if asker.backend.remote:
+            known = self._announced[f"{asker.backend.name} {asker.backend.host} {asker.backend.model}"]
+            images = {image for case in cases for image in asker.to_send(case)} - known
+            known |= images
+            if images:
                 self.notify.say(announcement(asker.backend, len(images)))
 
     def _first_try(self, stage: Stage, name: str) -> bool:
@@ -339,7 +342,7 @@ class Build:
         """Check drafts, hear the second teacher, and keep the drafts with what was found."""
         opinions: dict[str, str] = {}
         if self.second is not None:
-            opinions = call(differences([case for case, _ in drafts], self.asker, self.second))
+            opinions = call(differences(drafts, self.asker, self.second))
         self.ledger.store_drafts(
             [
                 DraftRow(
@@ -704,6 +707,15 @@ def event_loop() -> Iterator[Call]:
     try:
         yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _cancel_all() -> None:
+    """End what a second interrupt left under way: a thread that waits for it would wait for ever."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -18,7 +18,7 @@ from expertad.build import Build, Each, Outcome, Result, Stopped, in_process
 from expertad.card import PublishInfo, ReviewStats
 from expertad.checks import CHECKS_VERSION
 from expertad.config import Settings
-from expertad.errors import AbortError, ExpertADError
+from expertad.errors import AbortError, ConfigError, ExpertADError
 from expertad.integrate import held_out as held_out_record
 from expertad.integrate import integrate
 from expertad.ledger import SELECTED_STATES, Accounting, Ledger
@@ -189,6 +189,11 @@ def run(settings: Settings, shown: Shown, each: Each | None = None, shared: Shar
     Raises:
         UserError: nothing could be done. An abort is no error here: it is in the summary.
     """
+    if settings.shared_limit is not None and shared is None and {name for name, _ in settings.pair} != {"grounded"}:
+        raise ConfigError(
+            "--shared-limit: such limits are kept by Prefect's server, so only the flow can take from them: "
+            f"prefect deployment run build-expert-ad -p shared_limit={settings.shared_limit} ..."
+        )
     with opened(settings, shown, shared) as build:
         _remember(build.ledger, settings)
         aborted = None

@@ -35,21 +35,18 @@ def _draft(case: Case, seen: Described, written: Distilled, asker: Asker) -> Dra
     return Draft(case.sample.sample_id, seen.description, written.think, written.fine_type, tuple(provenance.items()))
 
 
-async def differences(cases: Sequence[Case], first: Asker, second: Asker) -> dict[str, str]:
-    """In what a second teacher differs from the first about cases that the first has written on, by sample id.
+async def differences(drafts: Sequence[tuple[Case, Draft]], first: Asker, second: Asker) -> dict[str, str]:
+    """In what a second teacher differs from the first, who wrote the drafts, by sample id.
 
     Raises:
         AbortError: no further call can succeed, or the budget is spent; what was received before is kept.
     """
-    reasons = await gather(_difference(case, first, second) for case in cases)
-    return {case.sample.sample_id: why for case, why in zip(cases, reasons, strict=True) if why}
+    reasons = await gather(_difference(case, draft, first, second) for case, draft in drafts)
+    return {draft.sample_id: why for (_, draft), why in zip(drafts, reasons, strict=True) if why}
 
 
-async def _difference(case: Case, first: Asker, second: Asker) -> str:
-    described = await first.describe(case)
-    if not isinstance(described, Described):
-        return ""
-    written = await first.distill(case, described)
-    if not isinstance(written, Distilled):
-        return ""
+async def _difference(case: Case, draft: Draft, first: Asker, second: Asker) -> str:
+    written = first.distilled(case, draft.description)
+    if written is None:
+        raise AssertionError("the reply that a draft was made of is in the call log")
     return (await second_opinion(case, written, second)).reason

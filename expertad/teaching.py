@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from expertad.build import Build
 from expertad.builder import Shown, here, opened, teacher_settings
 from expertad.checks import run_checks
 from expertad.config import Settings
@@ -18,7 +17,7 @@ from expertad.teachers.asking import Asker
 from expertad.teachers.base import Request
 from expertad.teachers.batch import Batches
 from expertad.teachers.compare import compare_prompts
-from expertad.teachers.estimate import estimate
+from expertad.teachers.estimate import estimate, spread
 from expertad.teachers.registry import announcement, make_asker
 
 SHIPPED = "shipped"
@@ -35,20 +34,21 @@ def tell_estimate(settings: Settings, shown: Shown, sample: int) -> Iterator[str
     """
     with opened(settings, shown) as build:
         cases = build.cases(here(build))
-        if sample and cases:
-            _announce(build, build.asker, cases[:sample], shown)
+        build.announce(spread(cases, sample))
 
-        async def ask() -> list[str]:
+        async def ask(asker: Asker) -> list[str]:
             try:
                 found = await estimate(
-                    cases, build.asker, price=build.asker.price, rpm=settings.rpm, tpm=settings.tpm, sample=sample
+                    cases, asker, price=asker.price, rpm=settings.rpm, tpm=settings.tpm, sample=sample
                 )
                 return found.lines()
             finally:
-                await build.asker.aclose()
+                await asker.aclose()
 
         yield f"{len(cases)} samples are selected"
-        yield from asyncio.run(ask())
+        for asker in build.askers:
+            yield f"{asker.backend.name} teacher, model {asker.backend.model}"
+            yield from asyncio.run(ask(asker))
 
 
 def tell_comparison(settings: Settings, shown: Shown, first: str, second: str, limit: int) -> Iterator[str]:
@@ -70,11 +70,14 @@ def tell_comparison(settings: Settings, shown: Shown, first: str, second: str, l
     with opened(settings, shown) as build:
         cases = build.cases(here(build))
         chosen = sorted(cases, key=lambda case: order_key(settings.seed, "compare", case.sample.sample_id))[:limit]
-        _announce(build, build.asker, chosen, shown)
+        purse = build.asker.budget
         sides = [
-            make_asker(name, replace(teacher_settings(settings, model), prompts=_prompts(text)), build.ledger)
+            make_asker(
+                name, replace(teacher_settings(settings, model), prompts=_prompts(text)), build.ledger, budget=purse
+            )
             for text in (first, second)
         ]
+        _announce(sides, chosen, shown)
 
         async def ask() -> list[str]:
             try:
@@ -105,11 +108,16 @@ def advance_batches(settings: Settings, shown: Shown, wait: float | None) -> Ite
     """
     with opened(settings, shown) as build:
         cases = build.cases(here(build))
-        _announce(build, build.asker, cases, shown)
-        batches = Batches(build.asker, settings.workspace / BATCH_FOLDER)
+        folder = settings.workspace / BATCH_FOLDER
+        askers = [asker for asker in build.askers if asker is build.asker or asker.backend.name == "openai"]
+        batches = [(asker, Batches(asker, folder)) for asker in askers]
+        build.announce(cases)
         while True:
-            under_way, lines = asyncio.run(_advance(build, batches, cases))
-            yield from lines
+            under_way = 0
+            for asker, its in batches:
+                waiting, lines = asyncio.run(_advance(asker, its, cases))
+                under_way += waiting
+                yield from lines
             if not under_way or wait is None:
                 break
             asyncio.run(asyncio.sleep(wait))
@@ -117,8 +125,7 @@ def advance_batches(settings: Settings, shown: Shown, wait: float | None) -> Ite
             yield "nothing is under way; `expertad build` asks online for what is still open, and goes on"
 
 
-async def _advance(build: Build, batches: Batches, cases: Sequence[Case]) -> tuple[int, list[str]]:
-    asker = build.asker
+async def _advance(asker: Asker, batches: Batches, cases: Sequence[Case]) -> tuple[int, list[str]]:
     lines: list[str] = []
     under_way = 0
     try:
@@ -132,14 +139,18 @@ async def _advance(build: Build, batches: Batches, cases: Sequence[Case]) -> tup
                 continue
             progress = await batches.advance(requests)
             under_way += progress.under_way
-            lines.append(f"{stage}: {progress.settled} settled, {progress.under_way} under way, {progress.open} open")
+            lines.append(
+                f"{stage} by {asker.backend.model}: {progress.settled} settled, {progress.under_way} under way, "
+                f"{progress.open} open"
+            )
             lines += [f"  {reason}" for reason in dict.fromkeys(progress.reasons)]
     finally:
         await asker.aclose()
     return under_way, lines
 
 
-def _announce(build: Build, asker: Asker, cases: Sequence[Case], shown: Shown) -> None:
-    if asker.backend.remote and cases:
-        images = {image.sha256 for case in cases for image in (case.query, case.reference)}
-        shown.say(announcement(asker.backend, len(images)))
+def _announce(askers: Sequence[Asker], cases: Sequence[Case], shown: Shown) -> None:
+    """Say how many images go where before they do; askers are of one backend."""
+    images = {image for asker in askers for case in cases for image in asker.to_send(case)}
+    if images:
+        shown.say(announcement(askers[0].backend, len(images)))

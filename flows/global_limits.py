@@ -12,7 +12,9 @@ worth (rpm / 30 and tpm / 30): a smaller limit could never give a block.
 
 from __future__ import annotations
 
-from prefect.concurrency.asyncio import rate_limit
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, rate_limit
+
+from expertad.errors import TeacherAbort
 
 
 class GlobalLimits:
@@ -22,9 +24,24 @@ class GlobalLimits:
     """
 
     def __init__(self, name: str) -> None:
-        self._requests, self._tokens = f"{name}-requests", f"{name}-tokens"
+        self._names = (f"{name}-requests", f"{name}-tokens")
+        self._refused: TeacherAbort | None = None
 
     async def take(self, requests: int, tokens: int) -> None:
-        """Wait for that many requests and tokens of the common allowance."""
-        await rate_limit(self._requests, occupy=requests, strict=True)
-        await rate_limit(self._tokens, occupy=tokens, strict=True)
+        """Wait for that many requests and tokens of the common allowance.
+
+        Raises:
+            TeacherAbort: a limit does not exist, is smaller than what is taken, or does not decay; says how to make
+                it. Prefect's server is not asked again after that.
+        """
+        for name, amount in zip(self._names, (requests, tokens), strict=True):
+            if self._refused is not None:
+                raise self._refused
+            try:
+                await rate_limit(name, occupy=amount, strict=True)
+            except ConcurrencySlotAcquisitionError as error:
+                self._refused = TeacherAbort(
+                    f"Prefect's global limit {name!r} gives no {amount} permits: {error}. Make or change it with "
+                    f"`prefect gcl create {name} --limit {amount} --slot-decay-per-second {amount / 2:g}`"
+                )
+                raise self._refused from error

@@ -294,20 +294,7 @@ class Asker:
         """
         request = self.distill_request(case, described.description)
         call, fields, cached = await self._answer(request)
-        if fields is None:
-            return _quarantined(call, cached)
-        term = fields["fine_type"]
-        return Distilled(
-            case.sample.sample_id,
-            call.key,
-            fields["think"].strip(),
-            term.strip() if term else None,
-            fields["answer"],
-            fields["location"],
-            call.served_model or call.model,
-            call.prompt_version,
-            cached,
-        )
+        return _quarantined(call, cached) if fields is None else _distilled(call, fields, cached)
 
     def described(self, case: Case) -> str | None:
         """The description that the call log already holds for a case; asks nobody."""
@@ -316,6 +303,27 @@ class Asker:
             return None
         description: str = replies.read(call.raw, "describe").fields["description"]
         return description.strip()
+
+    def distilled(self, case: Case, description: str) -> Distilled | None:
+        """The reasoning that the call log already holds for a case and its description; asks nobody."""
+        call = self.calls.settled(self.distill_key(case, description))
+        if call is None or call.outcome == "quarantine":
+            return None
+        return _distilled(call, replies.read(call.raw, "distill").fields, cached=True)
+
+    def to_send(self, case: Case) -> set[str]:
+        """Digests of the photographs that leave this machine for what is not settled about a case."""
+        if not self.backend.remote:
+            return set()
+        request = self.describe_request(case)
+        if self.calls.settled(self.key(request)) is not None:
+            described = self.described(case)
+            if described is None:
+                return set()
+            request = self.distill_request(case, described)
+            if self.calls.settled(self.key(request)) is not None:
+                return set()
+        return {picture.file.sha256 for picture in request.pictures}
 
     def stop(self, error: ExpertADError) -> None:
         """Start no further call: calls under way finish and are kept, every other asker gets `error`."""
@@ -754,6 +762,21 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]], *, at_once
                 yield item, task.result()
     if error is not None:
         raise error
+
+
+def _distilled(call: Call, fields: Mapping[str, Any], cached: bool) -> Distilled:
+    term = fields["fine_type"]
+    return Distilled(
+        call.sample_id,
+        call.key,
+        fields["think"].strip(),
+        term.strip() if term else None,
+        fields["answer"],
+        fields["location"],
+        call.served_model or call.model,
+        call.prompt_version,
+        cached,
+    )
 
 
 def _quarantined(call: Call, cached: bool) -> Quarantined:

@@ -98,11 +98,15 @@ class Batches:
         wanted = {self._asker.key(request): request for request in requests}
         reasons: list[str] = []
         for part in self._parts():
-            await self._collect(await self._submitted(part), wanted, reasons)
+            here = self._keys(part) & wanted.keys()
+            if here and part.status != "collected":  # another stage's batch is collected when that stage asks
+                await self._collect(await self._submitted(part), wanted, reasons)
+            elif any(self._untouched(key) for key in here):  # answered when nobody asked for it
+                await self._take_all(part, wanted, reasons)
         waiting = self._under_way()
         unsettled = {key: request for key, request in wanted.items() if self._asker.calls.settled(key) is None}
         fresh = {key: request for key, request in unsettled.items() if key not in waiting}
-        first_time = {key: request for key, request in fresh.items() if self._asker.calls.attempts(key) == 0}
+        first_time = {key: request for key, request in fresh.items() if self._untouched(key)}
         async for part in self._write(first_time):
             await self._submitted(part)
         waiting = self._under_way()
@@ -179,8 +183,6 @@ class Batches:
 
     async def _collect(self, part: _Part, wanted: Mapping[str, Request], reasons: list[str]) -> None:
         """Keep every answer of a batch that has ended; answers nobody asks for now stay in its file."""
-        if part.status == "collected":
-            return
         batch = await self._get(f"/batches/{part.batch_id}")
         status = str(batch.get("status"))
         if status not in ENDED:
@@ -188,12 +190,15 @@ class Batches:
             return
         if status == "failed":
             reasons.append(f"batch {part.batch_id} failed: {json.dumps(batch.get('errors'))[:300]}")
+        for kind, path in zip(("output_file_id", "error_file_id"), self._answers(part), strict=True):
+            if batch.get(kind):
+                await self._download(str(batch[kind]), path)
+        await self._take_all(part, wanted, reasons)
+
+    async def _take_all(self, part: _Part, wanted: Mapping[str, Request], reasons: list[str]) -> None:
+        """Keep what the downloaded files of a batch answer."""
         abort: Fault | None = None
-        for kind in ("output_file_id", "error_file_id"):
-            if not batch.get(kind):
-                continue
-            path = self._folder / f"{part.name}.{kind[:-8]}.jsonl"
-            await self._download(str(batch[kind]), path)
+        for path in filter(Path.exists, self._answers(part)):
             with path.open("rb") as file:
                 for line in file:
                     fault = await self._take(line, wanted)
@@ -203,6 +208,13 @@ class Batches:
         self._remember(replace(part, status="collected"))
         if abort is not None:
             raise TeacherAbort(f"batch {part.batch_id}: {abort.reason}")
+
+    def _answers(self, part: _Part) -> tuple[Path, Path]:
+        """Files of a batch's answers, and of its failures."""
+        return self._folder / f"{part.name}.output.jsonl", self._folder / f"{part.name}.error.jsonl"
+
+    def _untouched(self, key: str) -> bool:
+        return self._asker.calls.attempts(key) == 0
 
     async def _take(self, line: bytes, wanted: Mapping[str, Request]) -> Fault | None:
         """Keep the answer in one line of an output or error file, if its question is wanted and not settled."""
@@ -270,13 +282,13 @@ class Batches:
         _put(self._folder / f"{part.name}.json", json.dumps(asdict(part)).encode())
         return part
 
+    def _keys(self, part: _Part) -> set[str]:
+        """Keys of the questions in a batch."""
+        return set((self._folder / f"{part.name}.keys").read_text("utf-8").split())
+
     def _under_way(self) -> set[str]:
         """Keys in batches that have not been collected."""
-        waiting: set[str] = set()
-        for part in self._parts():
-            if part.status != "collected":
-                waiting.update((self._folder / f"{part.name}.keys").read_text("utf-8").split())
-        return waiting
+        return {key for part in self._parts() if part.status != "collected" for key in self._keys(part)}
 
 
 def _line(key: str, body: bytes) -> bytes:

@@ -93,7 +93,7 @@ async def estimate(
     """
     described: dict[str, str] = {}
     latencies: list[float] = []
-    chosen = _spread(cases, sample)
+    chosen = spread(cases, sample)
     for case in chosen:
         found = await asker.describe(case)
         if not isinstance(found, Described):
@@ -115,7 +115,7 @@ async def estimate(
     return Estimate(stages, price.currency if price else "", hours, bound_by, len(described))
 
 
-def _spread(cases: Sequence[Case], count: int) -> list[Case]:
+def spread(cases: Sequence[Case], count: int) -> list[Case]:
     """Cases in content order, label and shot in turn, so that each prompt is measured."""
     groups: dict[tuple[bool, int], list[Case]] = {}
     for case in sorted(cases, key=lambda case: order.order_key(0, "estimate", case.sample.sample_id)):

@@ -319,7 +319,8 @@ class Loopback:
 
     async def _perform(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         transport = request.transport
-        assert transport is not None
+        if transport is None:
+            return web.Response()  # the client is gone
         if answer.action == "reset":
             raw = transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
