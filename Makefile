@@ -27,6 +27,13 @@ $(STAMP)-dev: $(STAMP)-base
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
 	@touch $@
 
+# The report is tested in a real browser. Where this may install one, it does; elsewhere the tests say what is missing.
+$(STAMP)-browser: | $(VENV)/bin/python
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "Chromium is not here and could not be installed; the browser tests will say so."
+	@touch $@
+
 demo: $(STAMP)-base ## build the sample data set into ./workspace, from nothing
 	$(BIN)/expertad build
 	@echo "Now open workspace/report.html, or read workspace/dataset/README.md."
@@ -39,7 +46,7 @@ lint: $(STAMP)-dev ## format, style and types
 check: lint ## lint and the quick tests
 	$(BIN)/python -m pytest -q -m "not slow and not server and not browser and not training and not soak"
 
-test: $(STAMP)-dev ## every test but the long ones
+test: $(STAMP)-dev $(STAMP)-browser ## every test but the long ones
 	$(BIN)/python -m pytest -q -m "not soak"
 
 soak: $(STAMP)-dev ## the long tests: many kills, thousands of samples
