@@ -97,7 +97,6 @@ def test_hours_come_from_the_limit_that_binds(cases: list[Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not BSDATA.is_dir(), reason="needs ../shared/data/bsdata")
 def test_estimate_holds_on_real_and_drawn_photographs(tmp_path: Path) -> None:
     draw(tmp_path, parts=6, size=512)
     real = photographs.cases(RealIAD(BSDATA), 70)

@@ -18,7 +18,7 @@ from tests.teachers.helpers import BACKENDS, KEY
 from tests.teachers.loopback import MODEL, Answer, Hit, Loopback, completion, error, good
 
 BSDATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "bsdata"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BSDATA.is_dir(), reason="needs ../shared/data/bsdata")]
+pytestmark = pytest.mark.slow
 
 
 def build(workspace: Path, url: str, backend: str, *flags: str) -> tuple[int, dict[str, Any], str]:

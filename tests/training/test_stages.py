@@ -175,7 +175,6 @@ def test_two_processes_train_as_one_with_the_same_global_batch(dataset, tiny, ma
 
 
 def test_the_deepspeed_files_are_valid_and_a_misspelling_is_not():
-    pytest.importorskip("deepspeed")
     from deepspeed.runtime.config import DeepSpeedConfig
 
     for stage in (2, 3):
@@ -194,7 +193,6 @@ def test_the_deepspeed_files_are_valid_and_a_misspelling_is_not():
 
 
 def test_one_sc_grpo_step_with_zero_3_on_cpu(dataset, tiny, make_settings, tmp_path):
-    pytest.importorskip("deepspeed")
     from training.backbones import load_model
 
     run = make_settings(dataset, tiny("llava_onevision"), machine={"processes": 2, "zero": 3}, sc_grpo={"batch": 4})
