@@ -155,6 +155,7 @@ class Build:
         self.checks_version = CHECKS_VERSION if second is None else f"{CHECKS_VERSION}+{second.backend.model}"
         self._announced: dict[str, set[str]] = defaultdict(set)
         self.sizes = {"pa_sft": settings.pa_sft, "sc_grpo": settings.sc_grpo}
+        self._verify = settings.verify
         self._verified: set[str] = set()
         self._tried: set[tuple[Stage, str]] = set()
         self._duplicates: dict[str, tuple[str, dict[str, str]]] = {}
@@ -222,6 +223,7 @@ class Build:
 
     def survey(self) -> Result:
         """Where the build stands, without doing any of what is left; new reviews and changed files count."""
+        self._verify = False  # it would leave every file unlooked-at, for nothing is looked at here
         found, samples, plan = self._begin()
         known = self._load()
         selection, outcomes = self._settle(plan, known)
@@ -304,8 +306,8 @@ class Build:
     # -- stages over chunks
 
     def _locate(self, known: Known) -> Callable[[Sequence[Sight]], None]:
-        stale = {} if self.settings.verify else known.files
-        if self.settings.verify:
+        stale = {} if self._verify else known.files
+        if self._verify:
             stale = {path: row for path, row in known.files.items() if path in self._verified}
 
         def work(chunk: Sequence[Sight]) -> None:
@@ -499,7 +501,7 @@ class Build:
     def _row(self, path: Path, known: Known) -> FileRow | None:
         name = str(path)
         row = known.files.get(name)
-        if row is None or (self.settings.verify and name not in self._verified):
+        if row is None or (self._verify and name not in self._verified):
             return None
         if name not in known.current:
             known.current[name] = is_current(row, path)

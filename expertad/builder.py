@@ -18,7 +18,7 @@ from expertad.build import Build, Each, Outcome, Result, Stopped, in_process
 from expertad.card import PublishInfo, ReviewStats
 from expertad.checks import CHECKS_VERSION
 from expertad.config import Settings
-from expertad.errors import AbortError, ConfigError, ExpertADError
+from expertad.errors import AbortError, ConfigError, ExpertADError, UserError
 from expertad.integrate import held_out as held_out_record
 from expertad.integrate import integrate
 from expertad.ledger import SELECTED_STATES, Accounting, Ledger
@@ -42,6 +42,7 @@ DATASET = "dataset"
 REPORT = "report.html"
 SETTINGS = "settings"
 """Under this name the ledger remembers the last build's settings, so that `report` and `publish` need not be told."""
+MOST_REASONS = 5
 
 
 class Shown(Protocol):
@@ -323,6 +324,7 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
     found = result.ingested
     notes = [f"category {name} could not be read: {why}" for name, why in found.problems.items()]
     notes += found.notes + result.selection.notes
+    notes += _unusable(build.ledger)
     judged = build.ledger.verdicts().keys()
     if strangers := judged and judged - build.ledger.standings().keys():
         names = "verdict names" if len(strangers) == 1 else "verdicts name"
@@ -338,6 +340,18 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
         notes=tuple(notes),
         aborted=aborted,
     )
+
+
+def _unusable(ledger: Ledger) -> Iterator[str]:
+    """Why samples cannot be used, the commonest reasons first, each in full for one of them."""
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for (state, reason), count in sorted(ledger.reasons().items()):
+        if state == "unusable":
+            counts[_short(reason)] += count
+            examples.setdefault(_short(reason), reason)
+    for short, count in counts.most_common(MOST_REASONS):
+        yield f"{count} unusable, such as: {examples[short]}"
 
 
 def teacher_counts(counts: Sequence[Counts], reused: int) -> dict[str, Any]:
@@ -432,6 +446,15 @@ def write_report_only(settings: Settings) -> Path:
         return write_report(build, result, settings.workspace / REPORT)
 
 
+def _refuse_undecided(result: Result) -> None:
+    """A data set that stands is not replaced by an empty one only because a build has yet to run."""
+    if result.left and not result.accounting.published:
+        raise UserError(
+            f"nothing is decided under these settings, and {result.left} samples wait for the teacher: "
+            "run `expertad build` with them first"
+        )
+
+
 def publish_only(
     settings: Settings,
     variant_name: str,
@@ -447,10 +470,13 @@ def publish_only(
     settings = _as_before(settings)
     with Progress() as progress, opened(settings, progress) as build:
         result = build.survey()
+        _refuse_undecided(result)
         target = out or variant.folder(settings.workspace / DATASET)
         published = _publish(build, result, integrated(build, result), variant, target)
     rows = ", ".join(f"{name} {count}" for name, count in published.counts.items())
     yield f"{published.path}: {rows}" + ("" if published.changed else " (unchanged)")
+    if result.left:
+        yield f"{result.left} selected samples wait for the teacher, so they are not in it; `expertad build` goes on"
     if repo_id is not None:
         from expertad.hub import push_to_hub
 

@@ -179,6 +179,10 @@ def _locations(defects: Sequence[Record], grid: int) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_aspect("equal")
+        axes.spines[:].set(visible=True, color=_NORMAL, linewidth=0.5)
+        for border in range(1, grid):  # a cell without defects is still seen as one
+            axes.axvline(border - 0.5, color=_NORMAL, linewidth=0.5)
+            axes.axhline(border - 0.5, color=_NORMAL, linewidth=0.5)
     return figure
 
 
