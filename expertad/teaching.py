@@ -128,22 +128,21 @@ def advance_batches(settings: Settings, shown: Shown, wait: float | None) -> Ite
 async def _advance(asker: Asker, batches: Batches, cases: Sequence[Case]) -> tuple[int, list[str]]:
     lines: list[str] = []
     under_way = 0
+
+    async def stage(name: str, requests: Sequence[Request]) -> None:
+        nonlocal under_way
+        progress = await batches.advance(requests)
+        under_way += progress.under_way
+        lines.append(
+            f"{name} by {asker.backend.model}: {progress.settled} settled, {progress.under_way} under way, "
+            f"{progress.open} open"
+        )
+        lines.extend(f"  {reason}" for reason in dict.fromkeys(progress.reasons))
+
     try:
-        descriptions: list[Request] = [asker.describe_request(case) for case in cases]
-        found = [(case, asker.described(case)) for case in cases]
-        for stage, requests in (
-            ("describe", descriptions),
-            ("distill", [asker.distill_request(case, text) for case, text in found if text is not None]),
-        ):
-            if not requests:
-                continue
-            progress = await batches.advance(requests)
-            under_way += progress.under_way
-            lines.append(
-                f"{stage} by {asker.backend.model}: {progress.settled} settled, {progress.under_way} under way, "
-                f"{progress.open} open"
-            )
-            lines += [f"  {reason}" for reason in dict.fromkeys(progress.reasons)]
+        await stage("describe", [asker.describe_request(case) for case in cases])
+        described = [(case, asker.described(case)) for case in cases]  # those just collected among them
+        await stage("distill", [asker.distill_request(case, text) for case, text in described if text is not None])
     finally:
         await asker.aclose()
     return under_way, lines
