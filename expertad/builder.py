@@ -27,7 +27,7 @@ from expertad.progress import Progress
 from expertad.publish import Published, publish
 from expertad.record import Config, Record
 from expertad.report import write_report
-from expertad.review import REASONS, revision
+from expertad.review import PENDING_FILE, REASONS, revision
 from expertad.sources import open_source
 from expertad.teachers.asking import Asker, Counts, Limits
 from expertad.teachers.calls import CallLog
@@ -71,6 +71,7 @@ class Summary:
         left: samples that wait for a call.
         notes: what the builder should know.
         aborted: why the run stopped early; None when it did not.
+        pending: the file of what waits for a person; None when nothing does.
     """
 
     accounting: Accounting
@@ -82,6 +83,7 @@ class Summary:
     left: int
     notes: tuple[str, ...]
     aborted: str | None = None
+    pending: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that ends `expertad build --json`."""
@@ -112,7 +114,7 @@ class Summary:
         money = f", {self.teacher['cost']:.4f} {self.teacher['currency']}" if self.teacher["currency"] else ""
         yield f"teacher: {self.teacher['calls']} calls, {self.teacher['cached']} answers from the ledger{money}"
         if self.waiting:
-            yield f"{self.waiting} samples wait for a person"
+            yield f"{self.waiting} samples wait for a person" + (f": {self.pending}" if self.pending else "")
         if self.left:
             yield f"{self.left} samples wait for the teacher; run again to go on"
         if self.dataset is not None:
@@ -265,6 +267,7 @@ def _publish(
         variant=variant,
         with_images=build.settings.with_images,
         image_root=build.source.image_root,
+        verify=build.settings.verify,
     )
 
 
@@ -336,6 +339,7 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
         report=report,
         teacher=teacher_counts([asker.counts for asker in build.askers], result.reused),
         waiting=result.waiting,
+        pending=build.settings.workspace / "review" / PENDING_FILE if result.waiting else None,
         left=result.left,
         notes=tuple(notes),
         aborted=aborted,
@@ -471,6 +475,12 @@ def publish_only(
     with Progress() as progress, opened(settings, progress) as build:
         result = build.survey()
         _refuse_undecided(result)
+        if result.left and out is None:
+            raise UserError(
+                f"{result.left} samples that these settings select are not written yet, so a data set of the others "
+                f"would take the place of {settings.workspace / DATASET}: run `expertad build` with these settings "
+                "first, or name another folder with --out"
+            )
         target = out or variant.folder(settings.workspace / DATASET)
         published = _publish(build, result, integrated(build, result), variant, target)
     rows = ", ".join(f"{name} {count}" for name, count in published.counts.items())

@@ -14,6 +14,7 @@ from typing import Any
 from expertad import charts
 from expertad.card import PublishInfo, render
 from expertad.errors import RecordError, WorkspaceError
+from expertad.images import sha256_file
 from expertad.record import (
     CONFIGS,
     QUESTION,
@@ -31,6 +32,9 @@ from expertad.replace_folder import replaced_folder, sync_tree
 from expertad.variant import Variant
 
 DIGEST_FILE = "digest.json"
+CHECKED_BYTES = 64_000_000
+"""Published files up to this size are compared with their digests at every run; it takes milliseconds."""
+
 LLAMAFACTORY_NAME = "expert_ad_pa_sft"
 
 Tables = Mapping[Config, Sequence[Record]]
@@ -63,6 +67,7 @@ def publish(
     with_images: bool = False,
     image_root: Path | None = None,
     shard_bytes: int | None = None,
+    verify: bool = False,
 ) -> Published:
     """Publish a variant of the records to a folder; what was there stays whole until the new one is.
 
@@ -73,6 +78,7 @@ def publish(
         variant: the full data set when None.
         with_images: put the images' bytes into the Parquet files.
         image_root: where the records' image paths begin; needed with images.
+        verify: compare large files with their digests too.
         shard_bytes: size at which a Parquet shard is closed; `parquet.SHARD_BYTES` when None.
 
     Raises:
@@ -104,7 +110,7 @@ def publish(
         "source_licence": info.source_licence,
         "rows": counts,
     }
-    if _is_published(out, stamp):
+    if _is_published(out, stamp, verify):
         return Published(out, digest, changed=False, counts=counts)
     with replaced_folder(out) as folder:
         for config in CONFIGS:
@@ -120,7 +126,7 @@ def publish(
             charts.draw(records, info.grid, folder / "assets")
             synced.result()
         (folder / "README.md").write_text(card, encoding="utf-8")
-        _write_json(folder / DIGEST_FILE, {**stamp, "files": _sizes(folder)})
+        _write_json(folder / DIGEST_FILE, {**stamp, "files": _sizes(folder), "sha256": _digests(folder)})
     return Published(out, digest, changed=True, counts=counts)
 
 
@@ -270,6 +276,10 @@ def _files(folder: Path) -> Iterable[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DIGEST_FILE)
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in _files(folder)}
+
+
 def read_stamp(folder: Path) -> Row | None:
     """What digest.json says of a published folder; None when there is none, or it cannot be read."""
     try:
@@ -279,16 +289,27 @@ def read_stamp(folder: Path) -> Row | None:
     return stamp if isinstance(stamp, dict) and isinstance(stamp.get("files"), dict) else None
 
 
-def is_whole(folder: Path, stamp: Row) -> bool:
-    """True when every file that the stamp lists is there with its size."""
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in stamp["files"].items()
-    )
+def is_whole(folder: Path, stamp: Row, *, verify: bool) -> bool:
+    """True when every file that the stamp lists is there as it was written.
+
+    Files of more than CHECKED_BYTES are taken at their size, unless `verify` has them read too.
+    """
+    digests = stamp.get("sha256") or {}
+    for name, size in stamp["files"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            return False
+        if (verify or size <= CHECKED_BYTES) and sha256_file(path) != digests.get(name):
+            return False
+    return True
 
 
-def _is_published(out: Path, stamp: Row) -> bool:
+def _is_published(out: Path, stamp: Row, verify: bool) -> bool:
     found = read_stamp(out)
-    return found is not None and {**stamp, "files": found["files"]} == found and is_whole(out, found)
+    if found is None:
+        return False
+    written = {name: found.get(name) for name in ("files", "sha256")}
+    return {**stamp, **written} == found and is_whole(out, found, verify=verify)
 
 
 def _require_ours(out: Path) -> None:

@@ -131,6 +131,18 @@ def test_a_second_run_asks_nobody_and_changes_nothing(built, expertad: Run, bsda
     assert {path: path.stat().st_mtime_ns for path in (workspace / "dataset").rglob("*")} == times
 
 
+def test_publishing_after_a_verifying_build_keeps_its_rows(expertad: Run, bsdata: Path, tmp_path: Path):
+    words = ("--source", "real-iad", "--root", bsdata, "--workspace", tmp_path / "W", "--limit", 8)
+    assert expertad("build", *words, "--verify").code == 0
+    before = tree_digest(tmp_path / "W" / "dataset")
+    assert expertad("publish", "--workspace", tmp_path / "W").code == 0
+    assert tree_digest(tmp_path / "W" / "dataset") == before
+    other = expertad("publish", "--workspace", tmp_path / "W", "--seed", 9)
+    assert other.code == 2
+    assert "expertad build" in other.err
+    assert tree_digest(tmp_path / "W" / "dataset") == before
+
+
 def test_equal_inputs_elsewhere_give_equal_bytes(built, expertad: Run, bsdata: Path, tmp_path: Path):
     workspace, _ = built
     copy = tmp_path / "a copy with spaces ü"

@@ -73,7 +73,7 @@ def test_every_config_loads_offline(made: Any, photos: Path, tmp_path: Path, wit
         "    for split, rows in datasets.load_dataset(sys.argv[1], config).items():\n"
         "        print(config, split, len(rows), type(rows[0]['images'][0]).__name__)\n"
     )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(tmp_path / "hub")}
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "out")], capture_output=True, text=True, env=environment, check=True
     )
@@ -115,7 +115,7 @@ for row in rows:
 """
     code = "\n".join([*snippets, check])
     code = code.replace("path/to/this/folder", str(tmp_path / "out")).replace("path/to/realiad_1024", str(photos))
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(tmp_path / "hub")}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, cwd=tmp_path
     )
@@ -380,6 +380,17 @@ def start_writer(root: Path, rows: int) -> subprocess.Popen[str]:
 def is_whole(folder: Path) -> bool:
     stamp = read_json(folder / "digest.json")
     return {name: len(content) for name, content in files(folder).items() if name != "digest.json"} == stamp["files"]
+
+
+def test_damage_that_keeps_a_file_s_size_is_mended(made: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(made, out, INFO)
+    before = files(out)
+    damaged = (out / "pa_sft.json").read_bytes().replace(b"think", b"thinx")
+    (out / "pa_sft.json").write_bytes(damaged)
+    assert publish(made, out, INFO).changed
+    assert files(out) == before
+    assert not publish(made, out, INFO, verify=True).changed
 
 
 def test_a_reader_sees_the_old_or_the_new_data_set_and_never_less(made: Any, tmp_path: Path) -> None:
