@@ -6,7 +6,7 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -125,11 +125,13 @@ class Summary:
 
 
 @contextmanager
-def opened(settings: Settings, shown: Shown, shared: SharedLimits | None = None) -> Iterator[Build]:
-    """Everything a build needs, held and opened, and closed at the end."""
+def opened(
+    settings: Settings, shown: Shown, shared: SharedLimits | None = None, *, asks: bool = True
+) -> Iterator[Build]:
+    """Everything a build needs, held and opened, and closed at the end; with `asks=False` no teacher needs a key."""
     with hold(settings.workspace), open_ledger(settings) as ledger:
         source = open_source(settings, lambda done, total: shown("draw", done, total))
-        first, *others = askers(settings, ledger, shared)
+        first, *others = askers(settings, ledger, shared, asks=asks)
         yield Build(settings, ledger, source, first, shown, *others)
 
 
@@ -143,13 +145,15 @@ def here(build: Build) -> Each:
     return in_process(CHUNKS_AT_ONCE, stop)
 
 
-def askers(settings: Settings, ledger: CallLog, shared: SharedLimits | None = None) -> list[Asker]:
+def askers(
+    settings: Settings, ledger: CallLog, shared: SharedLimits | None = None, *, asks: bool = True
+) -> list[Asker]:
     """The teacher who writes and, where two are named, the one who gives a second opinion; both pay from one purse."""
     spent = _spent(ledger) if isinstance(ledger, Ledger) else 0.0
     made: list[Asker] = []
     for name, model in settings.pair:
         purse = next((asker.budget for asker in made if asker.budget is not None), None)
-        teacher = teacher_settings(settings, model)
+        teacher = replace(teacher_settings(settings, model), asks=asks)
         made.append(make_asker(name, teacher, ledger, spent=spent, shared=shared, budget=purse))
     return made
 
@@ -445,7 +449,7 @@ def _as_before(settings: Settings) -> Settings:
 def write_report_only(settings: Settings) -> Path:
     """`expertad report`: the report of what the ledger holds now."""
     settings = _as_before(settings)
-    with Progress() as progress, opened(settings, progress) as build:
+    with Progress() as progress, opened(settings, progress, asks=False) as build:
         result = build.survey()
         return write_report(build, result, settings.workspace / REPORT)
 
@@ -472,7 +476,7 @@ def publish_only(
     """`expertad publish`: what is decided now, whole or as a variant, and up to the hub if asked; yields lines."""
     variant = Variant.parse(variant_name)
     settings = _as_before(settings)
-    with Progress() as progress, opened(settings, progress) as build:
+    with Progress() as progress, opened(settings, progress, asks=False) as build:
         result = build.survey()
         _refuse_undecided(result)
         if result.left and out is None:

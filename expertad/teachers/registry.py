@@ -61,6 +61,7 @@ class TeacherSettings:
         budget: the most to spend in this workspace, in the price's currency.
         prices: model -> {input, output, currency}, per million tokens; over the built-in table.
         prompts: folder with the builder's own prompts.
+        asks: False for a teacher whose answers are only looked up, which needs no key.
         image: how the model sees images.
         limits: patience and concurrency.
         threads: of the grounded teacher, and for encoding images.
@@ -79,6 +80,7 @@ class TeacherSettings:
     budget: float | None = None
     prices: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     prompts: Path | None = None
+    asks: bool = True
     image: ImageRules = field(default_factory=ImageRules)
     limits: Limits = field(default_factory=Limits)
     threads: int = 2
@@ -103,7 +105,7 @@ def make_backend(name: str, settings: TeacherSettings) -> Backend:
             f"vendor in 2026; successors: {SUCCESSORS}"
         )
     address = _address(name, settings)
-    secret = read_key(_key_variables(settings), settings.key_file, required=settings.base_url is None)
+    secret = read_key(_key_variables(settings), settings.key_file, required=settings.asks and settings.base_url is None)
     parameters = parameters_for(settings)
     if name == "dashscope":
         from expertad.teachers.dashscope_native import DashScopeBackend

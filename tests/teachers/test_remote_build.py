@@ -103,3 +103,18 @@ def test_wrong_key_costs_one_request_and_exits_with_3(tmp_path: Path) -> None:
     assert len(server.hits) == 1
     assert KEY not in printed
     assert "401" in printed
+
+
+def test_looking_at_a_build_needs_no_key(tmp_path: Path) -> None:
+    words = ["--source", "real-iad", "--root", str(BSDATA), "--teacher", "openai", "--model", "m", "--region", "intl"]
+    names = ("EXPERTAD_TEACHER_KEY", "DASHSCOPE_API_KEY", "OPENAI_API_KEY")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "expertad.cli", command, *words, "--workspace", str(tmp_path / "W")]
+        return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+    built, looked = run("build"), run("report")
+    assert built.returncode == 2
+    assert "key" in built.stderr
+    assert "key" not in looked.stderr
