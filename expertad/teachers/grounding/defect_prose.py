@@ -94,12 +94,16 @@ def subject(defect: Defect, region: Region, coarse: str, voice: Voice) -> Subjec
 
 
 def place(region: Region, voice: Voice) -> str:
-    """Where: the location's exact name, in a phrase such as "in the top left part of the frame"."""
+    """Where: the location's exact name, in a phrase such as "in the top left part of the frame".
+
+    A defect that reaches into other cells is there mainly, since the location is the cell with most of it.
+    """
     frame = voice.pick(("frame", "image", "view", "picture"))
+    mainly = "[mainly|chiefly|mostly] " if len(region.cells) > 1 else ""
     if region.grid >= 4:
-        return voice.say("[in|at|within] {name} of the {frame}", name=region.location, frame=frame)
+        return voice.say(mainly + "[in|at|within] {name} of the {frame}", name=region.location, frame=frame)
     return voice.say(
-        "[[in|within] the {name} [part|section|portion]|[at|in] the {name}] of the {frame}",
+        mainly + "[[in|within] the {name} [part|section|portion]|[at|in] the {name}] of the {frame}",
         name=region.location,
         frame=frame,
     )
