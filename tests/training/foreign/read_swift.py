@@ -26,9 +26,9 @@ from swift.rewards import ORM, orms  # noqa: E402
 from swift.template import get_template  # noqa: E402
 from swift.utils import remove_response  # noqa: E402
 
-# Of the backbones, ms-swift reads the image token's number from the tokenizer for the LLaVAs alone; those of the Qwens
-# are written in its code, where a tiny tokenizer has no such token.
-KIND = "llava1_6_mistral_hf"
+# ms-swift reads the image token's number from the tokenizer for LLaVA-1.5 and LLaVA-1.6 alone; the other backbones' are
+# written in its code, and no tiny tokenizer has them. LLaVA-1.6 cannot batch rows of one image with rows of two there.
+KIND = "llava1_5_hf"
 
 rewarded: list[dict[str, Any]] = []
 
@@ -73,7 +73,7 @@ def read(file: str, model: str) -> list[dict[str, Any]]:
                 "messages": messages,
                 "asked": processor.tokenizer.decode(text),
                 "image_tokens": [len(list(run)) for same, run in groupby(encoded["input_ids"]) if same == token],
-                "sizes": encoded["image_sizes"].tolist(),
+                "images_seen": len(encoded["pixel_values"]),
             }
         )
     return seen
