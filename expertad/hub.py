@@ -80,7 +80,7 @@ def push_to_hub(
         AbortError: the Hub refused, or could not be reached.
     """
     stamp = read_stamp(path)
-    if stamp is None or not is_whole(path, stamp, verify=True):
+    if stamp is None or not is_whole(path, stamp):
         raise WorkspaceError(f"{path} is not a whole published data set; run `expertad publish` first")
     if not _REPO_ID.fullmatch(repo_id):
         raise ConfigError(f"{repo_id!r} is not a repository name; use owner/name")
