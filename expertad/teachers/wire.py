@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 import orjson
@@ -85,7 +86,8 @@ class Wire:
                     connector=aiohttp.TCPConnector(limit=0),
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
                     cookie_jar=aiohttp.DummyCookieJar(),
-                    trust_env=True,
+                    # Where no proxy is set, this would only look for a .netrc, in another thread, for every request.
+                    trust_env=bool(getproxies()),
                 ),
                 loop,
             )
