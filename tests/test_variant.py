@@ -83,7 +83,7 @@ def test_names_and_folders(text: str, name: str, folder: str) -> None:
     variant = Variant.parse(text)
     assert variant.name == name
     assert Variant.parse(variant.name) == variant
-    assert variant.folder(Path("/work/dataset")) == Path("/work") / folder
+    assert variant.folder(Path("/data/dataset")) == Path("/data") / folder
 
 
 @pytest.mark.parametrize("text", ["", "0%", "30%", "120", "half", "grid"])
