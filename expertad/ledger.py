@@ -213,13 +213,19 @@ class Ledger:
         url: SQLAlchemy URL, `sqlite:///…` or `postgresql+psycopg://…`.
         migrations: how to bring an older ledger up to date.
         version: schema version this code writes.
+        create: make the tables where there are none; only who holds the workspace may.
 
     Raises:
         WorkspaceError: the ledger cannot be opened, is damaged, or was written by a newer expertad.
     """
 
     def __init__(
-        self, url: str, migrations: Mapping[int, Migration] = MIGRATIONS, version: int = SCHEMA_VERSION
+        self,
+        url: str,
+        migrations: Mapping[int, Migration] = MIGRATIONS,
+        version: int = SCHEMA_VERSION,
+        *,
+        create: bool = True,
     ) -> None:
         parsed = sa.make_url(url)
         self.url = parsed.render_as_string(hide_password=True)
@@ -232,7 +238,7 @@ class Ledger:
             else:
                 self._engine = sa.create_engine(parsed, pool_pre_ping=True)
             with _database_errors(self.url):
-                self._prepare(migrations, version)
+                self._prepare(migrations, version, create)
         except OSError as error:
             raise WorkspaceError(f"cannot open the ledger {self.url}: {error}") from error
         except ImportError as error:
@@ -241,14 +247,22 @@ class Ledger:
                 "install expertad[postgresql]"
             ) from error
 
-    def _prepare(self, migrations: Mapping[int, Migration], version: int) -> None:
+    def _prepare(self, migrations: Mapping[int, Migration], version: int, create: bool) -> None:
         with self._engine.begin() as connection:
-            fresh = not sa.inspect(connection).has_table("meta")
-            if fresh:
+            known = None
+            if sa.inspect(connection).has_table("meta"):
+                known = connection.execute(
+                    sa.select(_meta.c.value).filter_by(key="schema_version")
+                ).scalar_one_or_none()
+            if known is None:
+                # SQLite commits each table by itself: a builder killed among them leaves some, and no version, which is
+                # written last.
+                if not create:
+                    raise WorkspaceError(f"the ledger {self.url} is only being made; look again in a moment")
                 _metadata.create_all(connection)
                 connection.execute(_meta.insert(), [{"key": "schema_version", "value": str(version)}])
                 return
-            found = int(connection.execute(sa.select(_meta.c.value).filter_by(key="schema_version")).scalar_one())
+            found = int(known)
         if found > version:
             raise WorkspaceError(
                 f"the ledger {self.url} has schema version {found}, written by a newer expertad; this one knows "

@@ -92,7 +92,7 @@ def open_ledger(settings: Settings, *, create: bool = True) -> Iterator[Ledger]:
         raise WorkspaceError(
             f"there is no build in {settings.workspace} yet: run `expertad build`, or name another with --workspace"
         )
-    ledger = Ledger(ledger_url(settings))
+    ledger = Ledger(ledger_url(settings), create=create)
     try:
         yield ledger
     finally:

@@ -172,6 +172,27 @@ def test_a_failing_migration_leaves_the_old_ledger(tmp_path: Path):
     again.close()
 
 
+def test_who_only_looks_makes_no_tables(tmp_path: Path):
+    (tmp_path / "ledger.sqlite3").touch()
+    with pytest.raises(WorkspaceError, match="only being made"):
+        Ledger(sqlite_url(tmp_path), create=False)
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    Ledger(sqlite_url(tmp_path)).close()
+    Ledger(sqlite_url(tmp_path), create=False).close()
+
+
+def test_a_builder_killed_while_making_the_tables_is_followed_by_one_that_makes_the_rest(tmp_path: Path):
+    Ledger(sqlite_url(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as database:
+        database.execute("DELETE FROM meta")
+        database.execute("DROP TABLE verdicts")
+    ledger = Ledger(sqlite_url(tmp_path))
+    assert ledger.recall("schema_version") is not None
+    assert ledger.verdicts() == {}
+    ledger.close()
+
+
 def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path):
     (tmp_path / "ledger.sqlite3").write_bytes(b"not a database at all" * 100)
     with pytest.raises(WorkspaceError, match="damaged"):
