@@ -233,8 +233,8 @@ class Ledger:
         try:
             if self._is_sqlite:
                 Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
-                self._engine = sa.create_engine(parsed, connect_args={"timeout": 60})
-                event.listen(self._engine, "connect", _tune_sqlite)
+                self._engine = sa.create_engine(parsed)
+                event.listen(self._engine, "connect", _tune_to_build if create else _tune_to_look)
             else:
                 self._engine = sa.create_engine(parsed, pool_pre_ping=True)
             with _database_errors(self.url):
@@ -754,11 +754,14 @@ def _region(text: str | None) -> Region | None:
     return Region(**data)
 
 
-def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=60000", "temp_store=MEMORY"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _tune_to_build(connection: sqlite3.Connection, _: object) -> None:
+    for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _tune_to_look(connection: sqlite3.Connection, _: object) -> None:
+    """Who only looks does not wait long for a builder that is in the middle of writing."""
+    connection.execute("PRAGMA busy_timeout=2000").close()
 
 
 @contextmanager
