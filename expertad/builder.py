@@ -21,7 +21,7 @@ from expertad.config import Settings
 from expertad.errors import AbortError, ConfigError, ExpertADError, UserError
 from expertad.integrate import held_out as held_out_record
 from expertad.integrate import integrate
-from expertad.ledger import SELECTED_STATES, Accounting, Ledger
+from expertad.ledger import SELECTED_STATES, Accounting, Ledger, shared_reason
 from expertad.locate import workers
 from expertad.progress import Progress
 from expertad.publish import Published, publish
@@ -280,7 +280,7 @@ def publish_info(build: Build, result: Result) -> PublishInfo:
     settings = build.settings
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for (state, reason), count in build.ledger.reasons().items():
-        reasons[state][_short(reason)] += count
+        reasons[state][shared_reason(reason)] += count
     accounting = {name: count for name, count in asdict(result.accounting).items()}
     return PublishInfo(
         source=build.source.name,
@@ -297,11 +297,6 @@ def publish_info(build: Build, result: Result) -> PublishInfo:
         review=_review_stats(result),
         notes=result.selection.notes,
     )
-
-
-def _short(reason: str) -> str:
-    """The part of a reason that many samples share: what stands before the first colon or bracket."""
-    return reason.split(":")[0].split(" (")[0]
 
 
 def _review_stats(result: Result) -> ReviewStats | None:
@@ -356,8 +351,8 @@ def _unusable(ledger: Ledger) -> Iterator[str]:
     examples: dict[str, str] = {}
     for (state, reason), count in sorted(ledger.reasons().items()):
         if state == "unusable":
-            counts[_short(reason)] += count
-            examples.setdefault(_short(reason), reason)
+            counts[shared_reason(reason)] += count
+            examples.setdefault(shared_reason(reason), reason)
     for short, count in counts.most_common(MOST_REASONS):
         yield f"{count} unusable, such as: {examples[short]}"
 

@@ -11,7 +11,7 @@ import orjson
 
 from expertad.config import Settings
 from expertad.errors import UserError
-from expertad.ledger import Ledger
+from expertad.ledger import Ledger, shared_reason
 from expertad.workspace import hold, open_ledger
 
 MOST_REASONS = 5
@@ -49,13 +49,8 @@ def _reasons(ledger: Ledger) -> dict[str, dict[str, int]]:
     """Per state, how many samples give which reason, commonest first; long reasons are told by their beginning."""
     counts: dict[str, Counter[str]] = {}
     for standing in ledger.standings().values():
-        counts.setdefault(standing.state, Counter())[shared(standing.reason)] += 1
+        counts.setdefault(standing.state, Counter())[shared_reason(standing.reason)] += 1
     return {state: dict(found.most_common()) for state, found in sorted(counts.items())}
-
-
-def shared(reason: str) -> str:
-    """The part of a reason that many samples have in common: what stands before the first colon or bracket."""
-    return reason.split(":")[0].split(" (")[0]
 
 
 def print_sample(settings: Settings, sample_id: str, as_json: bool) -> int:

@@ -167,6 +167,11 @@ class Standing:
     partition: str | None
 
 
+def shared_reason(reason: str) -> str:
+    """The part of a reason that many samples have in common: what stands before the first colon or bracket."""
+    return reason.split(":")[0].split(" (")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Accounting:
     """Every ingested sample, counted once by state.

@@ -24,6 +24,7 @@ import orjson
 from expertad import __version__
 from expertad.build import Build, Outcome, Result
 from expertad.grid import cell_names
+from expertad.ledger import shared_reason
 from expertad.locate import workers
 from expertad.replace_file import replaced_file
 from expertad.sample import ImageFile, Sample
@@ -131,7 +132,7 @@ def write_page(
     digest = _digest(template, body())
     if _says(path, digest):
         return path
-    before, data_mark, between, thumbs_mark, after = _parts(template.replace("@digest@", digest))
+    before, between, after = _parts(template.replace("@digest@", digest))
     thumbnails = Thumbnails(path.parent / "thumbnails")
     with replaced_file(path) as out, ThreadPoolExecutor(workers(threads)) as pool:
         out.write(before.encode())
@@ -146,10 +147,11 @@ def write_page(
     return path
 
 
-def _parts(template: str) -> tuple[str, str, str, str, str]:
-    before, data_mark, rest = template.partition("<!--data-->")
-    between, thumbs_mark, after = rest.partition("<!--thumbs-->")
-    return before, data_mark, between, thumbs_mark, after
+def _parts(template: str) -> tuple[str, str, str]:
+    """The page before the data, between data and thumbnails, and after them."""
+    before, _, rest = template.partition("<!--data-->")
+    between, _, after = rest.partition("<!--thumbs-->")
+    return before, between, after
 
 
 def _says(path: Path, digest: str) -> bool:
@@ -283,6 +285,6 @@ def _head(build: Build, result: Result) -> dict[str, Any]:
 def _reasons(build: Build) -> list[tuple[str, str, int]]:
     counts: dict[tuple[str, str], int] = {}
     for (state, reason), count in build.ledger.reasons().items():
-        key = (state, reason.split(":")[0].split(" (")[0])
+        key = (state, shared_reason(reason))
         counts[key] = counts.get(key, 0) + count
     return [(state, reason, count) for (state, reason), count in sorted(counts.items(), key=lambda item: -item[1])]
