@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -153,6 +153,7 @@ class Build:
         self.second = second
         self.notify = notify
         self.checks_version = CHECKS_VERSION if second is None else f"{CHECKS_VERSION}+{second.backend.model}"
+        self.overlap = 1
         self._announced: dict[str, set[str]] = defaultdict(set)
         self.sizes = {"pa_sft": settings.pa_sft, "sc_grpo": settings.sc_grpo}
         self._verify = settings.verify
@@ -235,6 +236,7 @@ class Build:
         found = ingest(self.source, self.ledger)
         samples = self.ledger.samples()
         self.ledger.append_verdicts(review.read_verdicts(self.settings.workspace / "review"))
+        self.overlap = review.overlap(self.ledger, self.settings.overlap)
         plan = select.plan(
             samples,
             seed=self.settings.seed,
@@ -425,7 +427,8 @@ class Build:
             return Outcome("pending", "waits for the checks", "check", case, draft)
         findings = tuple(Finding(name, severity, reason) for name, severity, reason in row.findings)  # type: ignore[arg-type]
         verdicts = known.verdicts.get(sample.sample_id, ())
-        ruling = review.rule(case, draft, findings, verdicts, people=self.settings.review_mode != "auto")
+        people = self.settings.review_mode != "auto"
+        ruling = review.rule(case, draft, findings, verdicts, people=people, overlap=self.overlap)
         return Outcome(ruling.state, ruling.reason, None, case, draft, findings, ruling)
 
     def _draft(self, case: Case, key: str, known: Known) -> DraftRow | Outcome | None:
@@ -597,6 +600,7 @@ class Build:
         pending = [outcome for outcome in selected.values() if outcome.state == "pending"]
         waiting = sum(outcome.todo is None for outcome in pending)
         self._write_pending(pending)
+        self._store_shown(selected.values())
         return Result(
             accounting=accounting,
             selection=selection,
@@ -617,8 +621,20 @@ class Build:
         ]
         waiting.sort(key=lambda item: item[0].sample.sample_id)
         path = self.settings.workspace / "review" / review.PENDING_FILE
-        if self.settings.review_mode == "file" or path.exists():
+        if self.settings.review_mode == "label-studio":
+            path.unlink(missing_ok=True)  # an old list would ask people to judge what is judged elsewhere
+        elif self.settings.review_mode == "file" or path.exists():
             review.write_pending(path, waiting)
+
+    def _store_shown(self, outcomes: Iterable[Outcome]) -> None:
+        """Keep what people are asked about, or were: a text that is written anew leaves the ledger's drafts."""
+        contents: dict[str, dict[str, Any]] = {}
+        for outcome in outcomes:
+            case, draft, ruling = outcome.case, outcome.draft, outcome.ruling
+            asked = outcome.state == "pending" and outcome.todo is None
+            if case is not None and draft is not None and ruling is not None and (asked or ruling.verdict is not None):
+                contents[review.revision(case, draft)] = review.shown(case, draft)
+        self.ledger.store_shown(contents)
 
     def _moved(
         self,

@@ -71,7 +71,7 @@ class Summary:
         left: samples that wait for a call.
         notes: what the builder should know.
         aborted: why the run stopped early; None when it did not.
-        pending: the file of what waits for a person; None when nothing does.
+        pending: the file of what waits for a person; None when nothing does, or people look elsewhere.
     """
 
     accounting: Accounting
@@ -255,6 +255,8 @@ def _people(ledger: Ledger) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     for sample_id, verdicts in ledger.verdicts().items():
         for verdict in verdicts:
+            if verdict.role == "calibration":
+                continue
             names = found.setdefault(sample_id, {}).setdefault(verdict.revision, [])
             if numbers[verdict.annotator] not in names:
                 names.append(numbers[verdict.annotator])
@@ -338,11 +340,16 @@ def _summary(build: Build, result: Result, published: Published, report: Path, a
         report=report,
         teacher=teacher_counts([asker.counts for asker in build.askers], result.reused),
         waiting=result.waiting,
-        pending=build.settings.workspace / "review" / PENDING_FILE if result.waiting else None,
+        pending=_pending_file(build.settings) if result.waiting else None,
         left=result.left,
         notes=tuple(notes),
         aborted=aborted,
     )
+
+
+def _pending_file(settings: Settings) -> Path | None:
+    path = settings.workspace / "review" / PENDING_FILE
+    return path if path.exists() else None
 
 
 def _unusable(ledger: Ledger) -> Iterator[str]:

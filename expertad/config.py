@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from expertad.errors import ConfigError
@@ -39,7 +40,7 @@ TEACHER_SETTINGS = (
 
 SourceName = Literal["drawn", "real-iad", "folder"]
 TeacherName = Literal["grounded", "openai", "dashscope"]
-ReviewMode = Literal["auto", "file"]
+ReviewMode = Literal["auto", "file", "label-studio"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -103,17 +104,37 @@ class Settings(BaseSettings):
 
     review: ReviewMode | None = Field(
         None,
-        description="Who decides: auto (the checks), or people. Not set: auto for the grounded teacher, else file.",
+        description="Who decides: auto (the checks), or people, through files or through Label Studio. Not set: auto "
+        "for the grounded teacher, else file.",
+    )
+    overlap: int | None = Field(
+        None, ge=1, le=10, description="People who judge each sample; as last told, 1 at first."
+    )
+    label_studio_url: str | None = Field(
+        None, description="Label Studio's address; that of the workspace's own server if not set."
+    )
+    label_studio_token_file: Path | None = Field(
+        None, description="File with an access token of Label Studio; else LABEL_STUDIO_API_KEY is taken."
     )
     with_images: bool = Field(False, description="Publish image bytes too, under the source's licence.")
     verify: bool = Field(False, description="Hash every file again, whatever its size and time say.")
     workers: int = Field(0, ge=0, description="Threads for images; 0 takes one for each core.")
     chunk: int = Field(128, ge=1, le=4096, description="Samples handed to one task.")
 
-    @field_validator("root", "workspace", "mapping", "key_file", "prompts", mode="after")
+    @field_validator("root", "workspace", "mapping", "key_file", "prompts", "label_studio_token_file", mode="after")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser()
+
+    @field_validator("label_studio_url", mode="after")
+    @classmethod
+    def _plain_address(cls, value: str | None) -> str | None:
+        """Settings are remembered and printed, so an address with a password in it is none."""
+        if value is None:
+            return None
+        if re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value) is None:
+            raise PydanticCustomError("address", "an address such as http://localhost:8080, without name or password")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _together(self) -> Settings:
@@ -192,10 +213,14 @@ def load(flags: dict[str, Any] | None = None, config: Path | None = None) -> Set
 
 
 def to_remember(settings: Settings) -> str:
-    """Settings as JSON for `as_before`, without what says where the ledger is; paths hold from any folder."""
+    """Settings as JSON for `as_before`, without what says where the ledger is; paths hold from any folder.
+
+    `overlap` is left out too: the ledger remembers it by itself, since others than a build may tell it.
+    """
     values = dict(settings)
     paths = {name: value.absolute() for name, value in values.items() if isinstance(value, Path)}
-    kept = {name: value for name, value in {**values, **paths}.items() if name not in ("workspace", "ledger_url")}
+    left_out = ("workspace", "ledger_url", "overlap")
+    kept = {name: value for name, value in {**values, **paths}.items() if name not in left_out}
     return json.dumps({name: value for name, value in kept.items() if value is not None}, default=str)
 
 
@@ -233,6 +258,8 @@ def to_toml(values: dict[str, Any]) -> str:
 def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "address":  # what was given may hold a password
+        return f"{name}: {message}"
     if item["type"] == "extra_forbidden":
         return f"unknown setting {name!r}; known are {', '.join(sorted(Settings.model_fields))}"
     return f"{name}: {message}, not {item['input']!r}" if name else message

@@ -8,7 +8,7 @@ from typing import Literal
 from expertad import pattern
 from expertad.errors import PatternError, RecordError
 from expertad.record import Record, published_provenance
-from expertad.review import edited
+from expertad.review import edited, tidy
 from expertad.sample import Case, Draft
 from expertad.verdict import Verdict
 
@@ -47,7 +47,7 @@ def integrate(
         except ValueError as error:
             raise RecordError(f"{sample.sample_id}: the verdict's location: {error}") from error
     think = draft.think.strip()
-    fine_type = " ".join(draft.fine_type.split()) if draft.fine_type is not None else None
+    fine_type = tidy(draft.fine_type)
     location = case.region.location if case.region else None
     try:
         pattern.write(think, location, fine_type)

@@ -30,7 +30,7 @@ from expertad.sample import Region, Sample
 from expertad.teachers.base import Call
 from expertad.verdict import Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROWS_AT_ONCE = 1_000
 
 State = Literal["published", "rejected", "quarantined", "pending", "unselected", "unusable"]
@@ -117,6 +117,12 @@ _verdicts = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     *_columns_of(Verdict),
 )
+_shown = sa.Table(
+    "shown",
+    _metadata,
+    sa.Column("revision", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +208,16 @@ class Accounting:
 
 
 Migration = Callable[[sa.Connection], None]
-MIGRATIONS: Mapping[int, Migration] = {}
+
+
+def _know_roles(connection: sa.Connection) -> None:
+    """Version 2: what a verdict is for, and what its giver was shown."""
+    if "role" not in {column["name"] for column in sa.inspect(connection).get_columns(_verdicts.name)}:
+        connection.exec_driver_sql("ALTER TABLE verdicts ADD COLUMN role TEXT NOT NULL DEFAULT 'review'")
+    _shown.create(connection, checkfirst=True)
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _know_roles}
 """From version n to n + 1, by n."""
 
 
@@ -254,11 +269,7 @@ class Ledger:
 
     def _prepare(self, migrations: Mapping[int, Migration], version: int, create: bool) -> None:
         with self._engine.begin() as connection:
-            known = None
-            if sa.inspect(connection).has_table("meta"):
-                known = connection.execute(
-                    sa.select(_meta.c.value).filter_by(key="schema_version")
-                ).scalar_one_or_none()
+            known = self._version(connection) if sa.inspect(connection).has_table("meta") else None
             if known is None:
                 # SQLite commits each table by itself: a builder killed among them leaves some, and no version, which is
                 # written last.
@@ -267,7 +278,7 @@ class Ledger:
                 _metadata.create_all(connection)
                 connection.execute(_meta.insert(), [{"key": "schema_version", "value": str(version)}])
                 return
-            found = int(known)
+            found = known
         if found > version:
             raise WorkspaceError(
                 f"the ledger {self.url} has schema version {found}, written by a newer expertad; this one knows "
@@ -277,8 +288,17 @@ class Ledger:
             self._back_up(found)
             for step in range(found, version):
                 with self._engine.begin() as connection:
-                    migrations[step](connection)
-                    connection.execute(_meta.update().filter_by(key="schema_version").values(value=str(step + 1)))
+                    # Whole or not at all, by one of those who open the ledger at once.
+                    alone = "BEGIN IMMEDIATE" if self._is_sqlite else "LOCK TABLE meta IN ACCESS EXCLUSIVE MODE"
+                    connection.exec_driver_sql(alone)
+                    if self._version(connection) == step:
+                        migrations[step](connection)
+                        connection.execute(_meta.update().filter_by(key="schema_version").values(value=str(step + 1)))
+
+    @staticmethod
+    def _version(connection: sa.Connection) -> int | None:
+        text = connection.execute(sa.select(_meta.c.value).filter_by(key="schema_version")).scalar_one_or_none()
+        return None if text is None else int(text)
 
     def _back_up(self, found: int) -> None:
         database = self._engine.url.database
@@ -584,12 +604,41 @@ class Ledger:
         return found
 
     def annotators(self) -> list[str]:
-        """Everybody who gave a verdict, in the order of their first."""
+        """Everybody who gave a verdict that counts, in the order of their first; calibration does not count."""
         query = (
-            sa.select(_verdicts.c.annotator).group_by(_verdicts.c.annotator).order_by(sa.func.min(_verdicts.c.number))
+            sa.select(_verdicts.c.annotator)
+            .where(_verdicts.c.role != "calibration")
+            .group_by(_verdicts.c.annotator)
+            .order_by(sa.func.min(_verdicts.c.number))
         )
         with self._begin() as connection:
             return list(connection.execute(query).scalars())
+
+    def store_shown(self, contents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep what a reviewer is shown, by its revision; what is kept already stays."""
+        new = contents.keys() - self._shown_among(contents)
+        if not new:
+            return
+        rows = [{"revision": name, "content": orjson.dumps(contents[name]).decode()} for name in sorted(new)]
+        with self._begin() as connection:
+            connection.execute(self._insert(_shown).on_conflict_do_nothing(), rows)
+
+    def shown(self, revisions: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """What reviewers were shown, by revision: of these revisions as far as it is known, or of all."""
+        query = sa.select(_shown)
+        if revisions is None:
+            return {name: orjson.loads(content) for name, content in self._rows(query)}
+        return {
+            name: orjson.loads(content)
+            for block in _blocks(revisions)
+            for name, content in self._rows(query.where(_shown.c.revision.in_(block)))
+        }
+
+    def _shown_among(self, revisions: Iterable[str]) -> set[str]:
+        query = sa.select(_shown.c.revision)
+        return {
+            name for block in _blocks(revisions) for (name,) in self._rows(query.where(_shown.c.revision.in_(block)))
+        }
 
     # -- states
 
@@ -658,15 +707,18 @@ class Ledger:
     def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        if self._is_sqlite:
-            statement: Any = sqlite.insert(table)
-        else:
-            from sqlalchemy.dialects import postgresql  # takes long to import, and few need it
-
-            statement = postgresql.insert(table)
+        statement = self._insert(table)
         keys = [column.name for column in table.primary_key]
         rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
+
+    def _insert(self, table: sa.Table) -> Any:
+        """An insert that can say what to do with a row that is there."""
+        if self._is_sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # takes long to import, and few need it
+
+        return postgresql.insert(table)
 
     def _insert_fast(
         self, connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: list[tuple[Any, ...]]
@@ -679,6 +731,13 @@ class Ledger:
             connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})", rows)
         else:
             connection.execute(table.insert(), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def _blocks(names: Iterable[str]) -> Iterator[list[str]]:
+    """Names as many at a time as a statement may have parameters."""
+    ordered = sorted(set(names))
+    for start in range(0, len(ordered), ROWS_AT_ONCE // 2):
+        yield ordered[start : start + ROWS_AT_ONCE // 2]
 
 
 def _not_known(history: Sequence[Verdict], read: Sequence[Verdict]) -> list[Verdict]:

@@ -18,12 +18,15 @@ import orjson
 from expertad import grid, pattern, taxonomy
 from expertad.checks import Finding, run_checks
 from expertad.errors import PatternError, ReviewError
+from expertad.ledger import Ledger
 from expertad.record import QUESTION
 from expertad.sample import Case, Draft
-from expertad.verdict import Decision, Verdict
+from expertad.verdict import Decision, Role, Verdict
 
 PENDING_FILE = "pending.jsonl"
 VERDICT_FILES = "verdicts*.jsonl"
+OVERLAP = "overlap"
+"""Under this name the ledger remembers how many people judge each sample."""
 REASONS = ("low_quality", "inconsistent", "inaccurate", "wrong_location", "wrong_type")
 
 
@@ -61,16 +64,36 @@ class Ruling:
         reason: why.
         verdict: the verdict that decided, with its corrections; None when the checks alone did.
         reviewed: who let it pass.
+        disputed: the verdicts of reviewers who disagree, oldest first, while nobody has decided between them.
     """
 
     state: Literal["published", "rejected", "pending"]
     reason: str
     verdict: Verdict | None = None
     reviewed: Literal["human", "auto"] = "auto"
+    disputed: tuple[Verdict, ...] = ()
 
 
-def rule(case: Case, draft: Draft, findings: Sequence[Finding], verdicts: Sequence[Verdict], *, people: bool) -> Ruling:
+def overlap(ledger: Ledger, told: int | None = None) -> int:
+    """How many people judge each sample: as told now, which is remembered; else as last told; else 1."""
+    remembered = ledger.recall(OVERLAP)
+    if told is not None and remembered != str(told):
+        ledger.remember(OVERLAP, str(told))
+    return told or int(remembered or 1)
+
+
+def rule(
+    case: Case,
+    draft: Draft,
+    findings: Sequence[Finding],
+    verdicts: Sequence[Verdict],
+    *,
+    people: bool,
+    overlap: int = 1,
+) -> Ruling:
     """Decide about a draft. What people said holds whether drafts wait for people or not.
+
+    An adjudication decides alone, the latest one where there are several; what was said for calibration does not count.
 
     Args:
         case: its sample.
@@ -78,11 +101,12 @@ def rule(case: Case, draft: Draft, findings: Sequence[Finding], verdicts: Sequen
         findings: of the checks.
         verdicts: all verdicts on this sample, oldest first, whatever revision they are about.
         people: whether drafts wait for people; without, whatever the checks object to is rejected.
+        overlap: how many people have to judge a draft that waits for people.
     """
     hard = [finding for finding in findings if finding.severity == "reject"]
     current = _current(verdicts, revision(case, draft)) if verdicts else []
     if current:
-        return _by_people(case, draft, hard, current)
+        return _by_people(case, draft, hard, current, overlap if people else 1)
     if hard:
         return Ruling("rejected", _named(hard[0]))
     if people:
@@ -94,13 +118,20 @@ def rule(case: Case, draft: Draft, findings: Sequence[Finding], verdicts: Sequen
     return Ruling("published", "passed all checks")
 
 
-def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Sequence[Verdict]) -> Ruling:
-    outcomes = {(v.decision, v.location, v.fine_type, v.think) for v in current}
+def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Sequence[Verdict], overlap: int) -> Ruling:
     latest = current[-1]
-    if len(outcomes) > 1:
-        return Ruling("pending", f"{len(current)} reviewers disagree and somebody has to decide")
+    who = "a person"
+    if latest.role == "adjudication":
+        who = "an adjudicator"
+    elif len(current) < overlap:
+        if hard and all(verdict.decision == "accept" for verdict in current):
+            return Ruling("rejected", _named(hard[0]))  # it was accepted before there was this check
+        return Ruling("pending", f"{len(current)} of {overlap} reviewers have decided")
+    elif len({_meant(case, draft, verdict) for verdict in current}) > 1:
+        reason = f"{len(current)} reviewers disagree and somebody has to decide"
+        return Ruling("pending", reason, disputed=tuple(current))
     if latest.decision == "reject":
-        return Ruling("rejected", "a person rejected it: " + (", ".join(latest.reasons) or "no reason given"), latest)
+        return Ruling("rejected", f"{who} rejected it: " + (", ".join(latest.reasons) or "no reason given"), latest)
     misfit = _misfit(case, draft, latest)
     if misfit is not None:
         return Ruling("pending", f"the {latest.decision} does not fit: {misfit}", latest, "human")
@@ -111,7 +142,20 @@ def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Seque
             return Ruling("pending", f"the edited text does not pass: {_named(left[0])}", latest, "human")
     if left:  # it was accepted before there was this check
         return Ruling("rejected", _named(left[0]))
-    return Ruling("published", f"a person chose {latest.decision}", latest, "human")
+    return Ruling("published", f"{who} chose {latest.decision}", latest, "human")
+
+
+def _meant(case: Case, draft: Draft, verdict: Verdict) -> tuple[str | None, ...]:
+    """What a verdict would publish; an edit that repeats a field says of it what one says that leaves it alone."""
+    if verdict.decision == "reject":
+        return ("reject",)
+    location = verdict.location or (case.region.location if case.region else None)
+    return location, tidy(verdict.fine_type or draft.fine_type), (verdict.think or draft.think).strip()
+
+
+def tidy(fine_type: str | None) -> str | None:
+    """A fine-grained type as it is published: single spaces, and none around it."""
+    return None if fine_type is None else " ".join(fine_type.split())
 
 
 def _misfit(case: Case, draft: Draft, verdict: Verdict) -> str | None:
@@ -159,13 +203,17 @@ def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:
 
 
 def _current(verdicts: Sequence[Verdict], wanted: str) -> list[Verdict]:
-    """Each person's latest verdict on this revision, in the order of those verdicts."""
+    """The latest adjudication of this revision; without one, each person's latest verdict on it, oldest first."""
     latest: dict[str, Verdict] = {}
+    final: Verdict | None = None
     for verdict in verdicts:
-        if verdict.revision == wanted:
-            latest.pop(verdict.annotator, None)
-            latest[verdict.annotator] = verdict
-    return list(latest.values())
+        if verdict.revision != wanted or verdict.role == "calibration":
+            continue
+        if verdict.role == "adjudication":
+            final = verdict
+        latest.pop(verdict.annotator, None)
+        latest[verdict.annotator] = verdict
+    return list(latest.values()) if final is None else [final]
 
 
 def _named(finding: Finding) -> str:
@@ -208,8 +256,8 @@ def read_verdicts(folder: Path) -> list[Verdict]:
     """All verdicts in `verdicts*.jsonl` of a folder, files by name, lines in order.
 
     A line needs `sample_id`, `revision`, `annotator` and `decision` (accept, edit or reject); `reasons`, `location`,
-    `fine_type`, `think`, `note`, `at` and `lead_time` are optional. A line copied from `pending.jsonl` whose decision
-    is still null is passed over; other keys of it are ignored unless the decision is "edit".
+    `fine_type`, `think`, `note`, `at`, `lead_time` and `role` are optional. A line copied from `pending.jsonl` whose
+    decision is still null is passed over; other keys of it are ignored unless the decision is "edit".
 
     Raises:
         ReviewError: a line cannot be used; names the file and the line, and nothing of the file is taken.
@@ -252,6 +300,9 @@ def _verdict(line: bytes, where: str) -> Verdict | None:
     lead_time = row.get("lead_time")
     if lead_time is not None and not isinstance(lead_time, int | float):
         raise ReviewError(f"{where}: lead_time is a number of seconds")
+    values["role"] = row.get("role", "review")
+    if values["role"] not in get_args(Role):
+        raise ReviewError(f"{where}: role {values['role']!r} is none of {', '.join(get_args(Role))}")
     return Verdict(**values, reasons=tuple(reasons), lead_time=lead_time, origin="file")
 
 

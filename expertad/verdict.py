@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Decision = Literal["accept", "edit", "reject"]
+Role = Literal["review", "adjudication", "calibration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Verdict:
         at: ISO 8601 time in UTC at which the review tool recorded the decision.
         lead_time: seconds the person spent, where the tool measured it.
         origin: where the verdict came from, such as a review server's project or a file.
+        role: "review", the ordinary; "adjudication", final for its revision when reviewers disagree; "calibration", an
+            answer to a task whose verdict is known, which never counts for publishing.
     """
 
     sample_id: str
@@ -39,3 +42,4 @@ class Verdict:
     at: str = ""
     lead_time: float | None = None
     origin: str = ""
+    role: Role = "review"

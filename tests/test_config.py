@@ -56,6 +56,23 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str):
         config.load()
 
 
+def test_the_review_server_is_named_without_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    told = {"review": "label-studio", "label_studio_url": "http://host:8080/ls/", "label_studio_token_file": "~/token"}
+    settings = config.load(told)
+    assert (settings.label_studio_url, settings.label_studio_token_file) == ("http://host:8080/ls", tmp_path / "token")
+    for url in ("http://me:secret@host", "host:8080", "ftp://host", "http://host/?token=secret", "http://"):
+        with pytest.raises(ConfigError, match="label_studio_url: an address such as") as error:
+            config.load({"label_studio_url": url})
+        assert "secret" not in str(error.value)
+
+
+def test_how_many_judge_is_remembered_by_the_ledger_alone():
+    told = config.load({"overlap": 2, "grid": 4})
+    again = config.as_before(config.load(), config.to_remember(told))
+    assert (again.overlap, again.grid) == (None, 4)
+
+
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match="there is no configuration file .*none.toml"):
         config.load({}, tmp_path / "none.toml")

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,76 @@ def test_an_older_ledger_is_backed_up_and_migrated(tmp_path: Path):
     with sqlite3.connect(backup) as old:
         assert old.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
         assert old.execute("SELECT count(*) FROM samples").fetchone() == (1,)
+
+
+def as_version_1(path: Path, *verdicts: tuple[str, str]) -> None:
+    """Make a ledger as version 1 left it, with verdicts (sample id, annotator)."""
+    Ledger(sqlite_url(path)).close()
+    with sqlite3.connect(path / "ledger.sqlite3") as database:
+        database.execute("ALTER TABLE verdicts DROP COLUMN role")
+        database.execute("DROP TABLE shown")
+        database.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+        for number, (sample_id, annotator) in enumerate(verdicts, start=1):
+            database.execute(
+                "INSERT INTO verdicts VALUES (?, ?, ?, 'r', ?, 'reject', '[\"inaccurate\"]', NULL, NULL, NULL, '', '', "
+                "NULL, 'file')",
+                (str(number), number, sample_id, annotator),
+            )
+
+
+def test_verdicts_of_version_1_keep_counting(tmp_path: Path):
+    as_version_1(tmp_path, ("bolt/a", "ann"), ("bolt/b", "bob"))
+    old = [
+        Verdict(f"bolt/{x}", "r", who, "reject", ("inaccurate",), origin="file")
+        for x, who in (("a", "ann"), ("b", "bob"))
+    ]
+    ledger = Ledger(sqlite_url(tmp_path))
+    try:
+        assert ledger.recall("schema_version") == "2"
+        assert ledger.verdicts() == {"bolt/a": [old[0]], "bolt/b": [old[1]]}
+        assert ledger.annotators() == ["ann", "bob"]
+        assert ledger.append_verdicts(old) == 0
+        assert ledger.append_verdicts([dataclasses.replace(old[0], role="adjudication")]) == 1
+        assert ledger.shown() == {}
+    finally:
+        ledger.close()
+    assert (tmp_path / "ledger.sqlite3.v1.bak").is_file()
+
+
+def test_a_migration_that_was_killed_half_way_is_finished(tmp_path: Path):
+    as_version_1(tmp_path, ("bolt/a", "ann"))
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as database:
+        database.execute("ALTER TABLE verdicts ADD COLUMN role TEXT NOT NULL DEFAULT 'review'")
+    ledger = Ledger(sqlite_url(tmp_path))
+    ledger.store_shown({"r": {"think": "x"}})
+    assert [found.role for found in ledger.verdicts()["bolt/a"]] == ["review"]
+    ledger.close()
+
+
+def test_many_may_open_an_old_ledger_at_once(tmp_path: Path):
+    as_version_1(tmp_path, ("bolt/a", "ann"))
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: Ledger(sqlite_url(tmp_path)), range(8)))
+    for ledger in opened:
+        assert ledger.recall("schema_version") == "2"
+        assert len(ledger.verdicts()["bolt/a"]) == 1
+        ledger.close()
+
+
+def test_what_was_shown_is_kept_as_it_was_first(ledger: Ledger):
+    many = {f"r{number:04}": {"think": f"ü {number}", "cells": [number]} for number in range(1_203)}
+    ledger.store_shown(many)
+    ledger.store_shown({"r0001": {"think": "other"}, "new": {"think": "new"}})
+    assert ledger.shown() == many | {"new": {"think": "new"}}
+    assert ledger.shown(many) == many
+    assert ledger.shown(["r0001", "none"]) == {"r0001": many["r0001"]}
+    assert ledger.shown([]) == {}
+
+
+def test_calibration_numbers_nobody(ledger: Ledger):
+    practice = [Verdict("bolt/a", "r", who, "accept", role="calibration") for who in ("ann", "bob")]
+    ledger.append_verdicts([*practice, Verdict("bolt/a", "r", "bob", "accept"), Verdict("bolt/a", "r", "ann", "edit")])
+    assert ledger.annotators() == ["bob", "ann"]
 
 
 def test_a_failing_migration_leaves_the_old_ledger(tmp_path: Path):

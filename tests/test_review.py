@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from expertad.checks import Finding, run_checks
 from expertad.errors import ReviewError
 from expertad.ledger import Ledger, sqlite_url
-from expertad.review import edited, read_verdicts, revision, rule, write_pending
+from expertad.review import edited, overlap, read_verdicts, revision, rule, write_pending
 from expertad.sample import Case, Draft, ImageFile, Region, Sample
 from expertad.verdict import Verdict
 
@@ -129,6 +129,86 @@ def test_two_different_edits_are_a_disagreement():
     assert "disagree" in rule(case, written(case), (), history, people=True).reason
 
 
+def test_an_edit_that_changes_nothing_agrees_with_an_accept():
+    case = scratched()
+    same = {"location": "top left", "fine_type": " surface  scratch ", "think": THINK + "\n"}
+    history = [verdict(case, "ann", "accept"), verdict(case, "bob", "edit", **same)]
+    assert rule(case, written(case), (), history, people=True, overlap=2).state == "published"
+
+
+@pytest.mark.parametrize("second", ["accept", "reject"])
+def test_with_overlap_a_draft_waits_for_enough_people(second: str):
+    case = scratched()
+    history = [verdict(case, "ann", second), verdict(case, "ann", second)]
+    ruling = rule(case, written(case), (), history, people=True, overlap=2)
+    assert (ruling.state, ruling.reason) == ("pending", "1 of 2 reviewers have decided")
+    assert ruling.disputed == ()
+    history.append(verdict(case, "bob", second))
+    assert rule(case, written(case), (), history, people=True, overlap=2).state != "pending"
+    assert rule(case, written(case), (), history, people=True, overlap=3).reason == "2 of 3 reviewers have decided"
+    assert rule(case, written(case), (), history[:1], people=False, overlap=2).state != "pending"
+
+
+def test_reviewers_who_disagree_are_told_apart_only_once_all_have_decided():
+    case = scratched()
+    history = [verdict(case, "ann", "accept"), verdict(case, "bob", "reject")]
+    assert rule(case, written(case), (), history, people=True, overlap=3).disputed == ()
+    assert rule(case, written(case), (), history, people=True, overlap=2).disputed == tuple(history)
+
+
+@pytest.mark.parametrize(
+    ("decision", "state", "reason"),
+    [
+        ("accept", "published", "an adjudicator chose accept"),
+        ("reject", "rejected", "an adjudicator rejected it: no reason given"),
+    ],
+)
+def test_an_adjudication_decides_whatever_reviewers_said_before_or_after(decision: str, state: str, reason: str):
+    case = scratched()
+    reviews = [verdict(case, "ann", "accept"), verdict(case, "bob", "reject")]
+    earlier = verdict(case, "dan", "reject" if decision == "accept" else "accept", role="adjudication")
+    final = verdict(case, "cleo", decision, role="adjudication")
+    for history in ([*reviews, earlier, final], [earlier, final, *reviews], [final]):
+        ruling = rule(case, written(case), (), history, people=True, overlap=2)
+        assert (ruling.state, ruling.reason, ruling.verdict, ruling.disputed) == (state, reason, final, ())
+
+
+def test_an_adjudication_that_cannot_be_published_waits():
+    case = scratched()
+    final = verdict(case, "cleo", "edit", location="bottom", role="adjudication")
+    ruling = rule(case, written(case), (), [final], people=True, overlap=2)
+    assert (ruling.state, ruling.verdict) == ("pending", final)
+    assert "does not pass: location" in ruling.reason
+
+
+def test_calibration_never_counts():
+    case = scratched()
+    practice = verdict(case, "ann", "reject", role="calibration")
+    alone = rule(case, written(case), (), [practice], people=True)
+    assert (alone.state, alone.verdict) == ("pending", None)
+    history = [verdict(case, "ann", "accept"), practice]
+    assert rule(case, written(case), (), history, people=True).state == "published"
+    assert rule(case, written(case), (), history, people=True, overlap=2).reason == "1 of 2 reviewers have decided"
+
+
+def test_a_text_that_a_check_refuses_waits_for_no_second_reviewer():
+    case = scratched()
+    ruling = rule(case, written(case), (HARD,), [verdict(case, "ann", "accept")], people=True, overlap=2)
+    assert (ruling.state, ruling.reason) == ("rejected", "leak: speaks of a mask")
+
+
+def test_how_many_judge_is_as_last_told(tmp_path: Path):
+    ledger = Ledger(sqlite_url(tmp_path))
+    try:
+        assert overlap(ledger) == 1
+        assert overlap(ledger, 2) == 2
+        assert overlap(ledger) == 2
+        assert overlap(ledger, 1) == 1
+        assert overlap(ledger) == 1
+    finally:
+        ledger.close()
+
+
 def test_a_verdict_about_another_text_is_history():
     case = scratched()
     old = dataclasses.replace(verdict(case, "ann", "accept"), revision="0" * 32)
@@ -236,6 +316,13 @@ def test_what_an_accepting_line_copies_is_no_correction(tmp_path: Path):
     assert (read.location, read.fine_type, read.think) == (None, None, None)
 
 
+def test_a_line_may_say_what_it_is_for(tmp_path: Path):
+    line = GOOD | {"decision": "accept"}
+    rows = [line, line | {"role": "adjudication"}, line | {"role": "calibration"}]
+    (tmp_path / "verdicts.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    assert [read.role for read in read_verdicts(tmp_path)] == ["review", "adjudication", "calibration"]
+
+
 def test_files_are_read_by_name_and_lines_in_order(tmp_path: Path):
     def line(who: str) -> str:
         return f'{{"sample_id": "s", "revision": "r", "annotator": "{who}", "decision": "accept"}}\n'
@@ -254,6 +341,8 @@ GOOD = {"sample_id": "s", "revision": "r", "annotator": "ann", "decision": "edit
     ("change", "message"),
     [
         ({"decision": "maybe"}, "decision 'maybe' is none of accept, edit, reject"),
+        ({"role": "judge"}, "role 'judge' is none of review, adjudication, calibration"),
+        ({"role": None}, "role None is none of"),
         ({"decision": 1}, "decision is missing or is not text"),
         ({"annotator": None}, "annotator is missing"),
         ({"annotator": "  "}, "annotator is missing"),
