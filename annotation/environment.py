@@ -1,0 +1,194 @@
+"""Label Studio's own environment: a virtual environment made once, from pins, by pip.
+
+Label Studio cannot share ours: it would take Prefect, openai and numpy back to old versions. Its pins,
+`label-studio.txt`, are one working installation; they fit Python 3.11 to 3.13. `python -m annotation.environment
+[FOLDER]` makes it beforehand.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from annotation.child import tied
+from expertad.errors import DiskFull, ExpertADError, ReviewError
+
+VERSION = "1.23.2"
+PYTHONS = ((3, 11), (3, 13))
+"""First and last Python that the pins fit."""
+VARIABLE = "EXPERTAD_LABEL_STUDIO"
+STAMP = ".expertad"
+"""In the folder: empty from the start of the making, the pins' digest from its end."""
+ENOUGH_BYTES = 1_800_000_000
+
+Say = Callable[[str], None]
+
+
+def default_folder() -> Path:
+    """Where the environment lies: what `EXPERTAD_LABEL_STUDIO` names, else the user's cache."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "expertad" / f"label-studio-{VERSION}"
+
+
+def ensure(folder: Path | None, say: Say) -> Path:
+    """Label Studio's program; its environment is made first where it is missing, half made or of other pins.
+
+    An environment of this version that somebody else made is used as it is.
+
+    Raises:
+        ReviewError: it cannot be made; says why, with pip's last lines.
+        DiskFull: there is no space for it.
+    """
+    folder = (folder or default_folder()).absolute()
+    if _ready(folder):
+        return _program(folder)
+    with _writing(folder), _only_maker(folder, say):
+        if not _ready(folder):
+            _make(folder, say)
+    return _program(folder)
+
+
+def _program(folder: Path) -> Path:
+    return folder / "bin" / "label-studio"
+
+
+def _ready(folder: Path) -> bool:
+    if not _program(folder).is_file():
+        return False
+    stamp = folder / STAMP
+    if stamp.exists():
+        return stamp.read_text() == _digest()
+    if next(folder.glob(f"lib/python3*/site-packages/label_studio-{VERSION}.dist-info"), None):
+        return True
+    raise ReviewError(f"{folder} holds another Label Studio than {VERSION}: name another folder with {VARIABLE}")
+
+
+def _digest() -> str:
+    return hashlib.sha256(pins().read_bytes()).hexdigest()
+
+
+def pins() -> Path:
+    """The constraints that name every package of the environment."""
+    return Path(str(files("annotation").joinpath("label-studio.txt")))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(folder) from error
+        raise ReviewError(
+            f"cannot make Label Studio's environment in {folder}: {error.strerror or error}; name another folder with "
+            f"{VARIABLE}"
+        ) from error
+
+
+@contextmanager
+def _only_maker(folder: Path, say: Say) -> Iterator[None]:
+    """Wait until nobody else makes this environment; the operating system lets go of a maker that was killed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.with_name(folder.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process, which makes Label Studio's environment in {folder}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _make(folder: Path, say: Say) -> None:
+    _check(folder)
+    say(f"making Label Studio's own environment in {folder}: about 1 GB and some minutes, once")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o755)
+    stamp = folder / STAMP
+    stamp.touch()
+    _run([sys.executable, "-m", "venv", folder], folder)
+    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    _run([*pip, "install", "--constraint", pins(), f"label-studio=={VERSION}"], folder)
+    # The whole digest or none: a reader takes anything else for half made.
+    partial = stamp.with_name(f"{STAMP}.part")
+    partial.write_text(_digest())
+    partial.replace(stamp)
+    say("Label Studio's environment is ready")
+
+
+def _check(folder: Path) -> None:
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        first, last = (".".join(map(str, version)) for version in PYTHONS)
+        raise ReviewError(
+            f"the pins of Label Studio {VERSION} fit Python {first} to {last}, and this is {sys.version.split()[0]}: "
+            f"make a virtual environment with one of those, install label-studio=={VERSION} into it, and name it with "
+            f"{VARIABLE}"
+        )
+    if folder.exists() and not (folder / STAMP).exists() and any(folder.iterdir()):
+        raise ReviewError(f"{folder} holds something else, which is left alone: name an empty folder with {VARIABLE}")
+    free = shutil.disk_usage(folder.parent).free
+    if free < ENOUGH_BYTES:
+        raise DiskFull(
+            f"Label Studio's environment needs {ENOUGH_BYTES / 1e9:.1f} GB and {folder.parent} has {free / 1e9:.1f}: "
+            f"free some, or name another folder with {VARIABLE}"
+        )
+
+
+def _run(command: list[str | Path], folder: Path) -> None:
+    """Run one step of the making; it dies with us, so that nobody writes into a folder that a later maker clears."""
+    done = subprocess.Popen(
+        tied(command), env=_clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+    with done:
+        assert done.stdout is not None
+        last = deque((line.rstrip() for line in done.stdout), maxlen=12)
+    if done.returncode == 0:
+        return
+    said = "\n".join(f"  {line}" for line in last if line)
+    if re.search(r"No space left on device|Errno 28|Disk quota exceeded", said):
+        raise _full(folder)
+    raise ReviewError(
+        f"Label Studio's environment could not be made in {folder}; {Path(command[0]).name} said last:\n{said}\n"
+        "It needs a package index that pip reaches; once that is mended, run the same command again"
+    )
+
+
+def _full(folder: Path) -> DiskFull:
+    return DiskFull(f"no space is left to make Label Studio's environment in {folder}; free some and run again")
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours without what would lead another Python to our packages."""
+    return {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
+
+
+def main() -> int:
+    """Make the environment and print its program."""
+    try:
+        print(ensure(Path(sys.argv[1]) if len(sys.argv) > 1 else None, lambda line: print(line, file=sys.stderr)))
+    except ExpertADError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
