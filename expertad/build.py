@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import orjson
 
 from expertad import checks, review, select
+from expertad.agreement import Agreement, Score, calibration, measure
 from expertad.checks import CHECKS_VERSION, Finding, near_duplicates
 from expertad.config import Settings
 from expertad.describe import describe
@@ -112,6 +113,9 @@ class Result:
         waiting: how many samples wait for a person.
         left: how many samples wait for a call that this run did not make.
         reused: how many drafts were there when the run began.
+        judged: the verdicts on the selected samples' present texts, by sample; those of calibration are not among them.
+        agreement: of the people who gave them.
+        calibration: what each person scored in calibration.
     """
 
     accounting: Accounting
@@ -123,6 +127,9 @@ class Result:
     waiting: int
     left: int
     reused: int
+    judged: Mapping[str, Sequence[Verdict]]
+    agreement: tuple[Agreement, ...]
+    calibration: tuple[Score, ...]
 
 
 class Build:
@@ -600,7 +607,8 @@ class Build:
         pending = [outcome for outcome in selected.values() if outcome.state == "pending"]
         waiting = sum(outcome.todo is None for outcome in pending)
         self._write_pending(pending)
-        self._store_shown(selected.values())
+        judged, shown = _judged(selected, known.verdicts)
+        self.ledger.store_shown(shown)
         return Result(
             accounting=accounting,
             selection=selection,
@@ -611,6 +619,9 @@ class Build:
             waiting=waiting,
             left=len(pending) - waiting,
             reused=reused,
+            judged=judged,
+            agreement=measure(judged, shown),
+            calibration=self._calibration(known),
         )
 
     def _write_pending(self, pending: Sequence[Outcome]) -> None:
@@ -626,15 +637,10 @@ class Build:
         elif self.settings.review_mode == "file" or path.exists():
             review.write_pending(path, waiting)
 
-    def _store_shown(self, outcomes: Iterable[Outcome]) -> None:
-        """Keep what people are asked about, or were: a text that is written anew leaves the ledger's drafts."""
-        contents: dict[str, dict[str, Any]] = {}
-        for outcome in outcomes:
-            case, draft, ruling = outcome.case, outcome.draft, outcome.ruling
-            asked = outcome.state == "pending" and outcome.todo is None
-            if case is not None and draft is not None and ruling is not None and (asked or ruling.verdict is not None):
-                contents[review.revision(case, draft)] = review.shown(case, draft)
-        self.ledger.store_shown(contents)
+    def _calibration(self, known: Known) -> tuple[Score, ...]:
+        """Scores over all texts that were ever used for it."""
+        used = {v.revision for given in known.verdicts.values() for v in given if v.role == "calibration"}
+        return calibration(known.verdicts, self.ledger.shown(used)) if used else ()
 
     def _moved(
         self,
@@ -677,6 +683,28 @@ class Build:
         query = ImageFile(Path(name), sample.image_path, row.sha256, row.width, row.height)
         region = self._region(Path(root, sample.mask_path), query, known)
         return region if isinstance(region, str) else None
+
+
+def _judged(
+    outcomes: Mapping[str, Outcome], verdicts: Mapping[str, Sequence[Verdict]]
+) -> tuple[dict[str, list[Verdict]], dict[str, dict[str, Any]]]:
+    """The verdicts on these samples' present texts, and what is shown of all texts that people judge or have judged."""
+    judged: dict[str, list[Verdict]] = {}
+    shown: dict[str, dict[str, Any]] = {}
+    for name, outcome in outcomes.items():
+        case, draft = outcome.case, outcome.draft
+        if case is None or draft is None:
+            continue
+        asked = outcome.state == "pending" and outcome.todo is None
+        given = [verdict for verdict in verdicts.get(name, ()) if verdict.role != "calibration"]
+        if not given and not asked:
+            continue
+        revision = review.revision(case, draft)
+        if on_this := [verdict for verdict in given if verdict.revision == revision]:
+            judged[name] = on_this
+        if on_this or asked:
+            shown[revision] = review.shown(case, draft)
+    return judged, shown
 
 
 REPEATS = "near_duplicate"

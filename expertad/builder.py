@@ -302,20 +302,24 @@ def publish_info(build: Build, result: Result) -> PublishInfo:
 
 
 def _review_stats(result: Result) -> ReviewStats | None:
+    """What people did about the texts that this data set is made of, or would be but for them."""
     verdicts = [
         outcome.ruling.verdict
         for outcome in result.outcomes.values()
         if outcome.ruling is not None and outcome.ruling.verdict is not None and outcome.state != "pending"
     ]
-    if not verdicts:
+    if not verdicts and not result.agreement:
         return None
     decisions = Counter(verdict.decision for verdict in verdicts)
+    judges = {verdict.annotator for decided in verdicts for verdict in result.judged[decided.sample_id]}
     return ReviewStats(
         accepted=decisions["accept"],
         edited=decisions["edit"],
         rejected=decisions["reject"],
-        annotators=len({verdict.annotator for verdict in verdicts}),
+        annotators=len(judges),
         reasons=dict(sorted(Counter(_known(reason) for verdict in verdicts for reason in verdict.reasons).items())),
+        agreement=result.agreement,
+        adjudicated=sum(verdict.role == "adjudication" for verdict in verdicts),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from expertad import __version__
+from expertad.agreement import Agreement
 from expertad.record import CONFIGS, ONE_SHOT_PROMPT, QUESTION, SCHEMA_VERSION, SPLIT_OF, Config, Record
 from expertad.variant import Variant
 
@@ -40,10 +41,10 @@ class ReviewStats:
         accepted: drafts accepted as they were.
         edited: drafts accepted with corrections.
         rejected: drafts rejected.
-        annotators: how many people decided anything.
+        annotators: how many people judged any of them.
         reasons: reason for a rejection -> how often it was given.
-        agreement: agreement measure, such as "Krippendorff's alpha, decision" -> its value; empty when nothing was
-            reviewed twice.
+        agreement: of those who judged the same drafts; empty when nothing was reviewed twice.
+        adjudicated: how many of all were decided by an adjudicator.
     """
 
     accepted: int = 0
@@ -51,7 +52,8 @@ class ReviewStats:
     rejected: int = 0
     annotators: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
-    agreement: Mapping[str, float] = field(default_factory=dict)
+    agreement: tuple[Agreement, ...] = ()
+    adjudicated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,15 +357,37 @@ def _review(tables: Mapping[Config, Sequence[Record]], info: PublishInfo) -> str
     lines.append(
         f"{review.annotators:,} annotator{'' if review.annotators == 1 else 's'} accepted {review.accepted:,} drafts, "
         f"corrected {review.edited:,} and rejected {review.rejected:,}."
+        + (f" Of these, {review.adjudicated:,} were decided by an adjudicator." if review.adjudicated else "")
     )
     if review.reasons:
         lines.append(_table(("reason for a rejection", "times"), _by_count(review.reasons)))
     lines.append(
-        _table(("agreement", "value"), [(name, f"{value:.3f}") for name, value in sorted(review.agreement.items())])
+        _agreement(review.agreement)
         if review.agreement
         else "Nothing was reviewed by two people, so agreement is unknown."
     )
     return "\n\n".join(lines)
+
+
+def _agreement(found: Sequence[Agreement]) -> str:
+    head = ("agreement on", "measure", "value", "equal pairs", "drafts", "annotators")
+    rows = [
+        (
+            agreement.about,
+            agreement.statistic,
+            "–" if agreement.value is None else f"{agreement.value:.3f}",
+            f"{agreement.observed:.1%}",
+            agreement.items,
+            agreement.annotators,
+        )
+        for agreement in found
+    ]
+    undefined = any(agreement.value is None for agreement in found)
+    note = "\n\nA measure is undefined (–) where everybody always chose the same label." if undefined else ""
+    return (
+        "Drafts that two people or more judged, each person by the latest verdict, before any adjudication. Place and "
+        f"type are compared where a draft was not rejected.\n\n{_table(head, rows)}{note}"
+    )
 
 
 def _accounting(info: PublishInfo) -> str:

@@ -12,6 +12,7 @@ import orjson
 from expertad.config import Settings
 from expertad.errors import UserError
 from expertad.ledger import Ledger, shared_reason
+from expertad.story import tell
 from expertad.workspace import hold, open_ledger
 
 MOST_REASONS = 5
@@ -54,16 +55,21 @@ def _reasons(ledger: Ledger) -> dict[str, dict[str, int]]:
 
 
 def print_sample(settings: Settings, sample_id: str, as_json: bool) -> int:
-    """All that is known about one sample: where it stands, every call about it, and every verdict on it."""
+    """All that is known about one sample: where it stands, every call about it, every verdict and what it was about."""
     with open_ledger(settings, create=False) as ledger:
         standing = ledger.standings().get(sample_id)
         if standing is None:
             raise UserError(f"there is no sample {sample_id!r} in {settings.workspace}; ids are in report.html")
-        calls = [asdict(call) for call in ledger.calls(sample_id)]
-        verdicts = [asdict(verdict) for verdict in ledger.verdicts().get(sample_id, ())]
-    payload = {"sample_id": sample_id, **asdict(standing), "calls": calls, "verdicts": verdicts}
-    option = 0 if as_json else orjson.OPT_INDENT_2
-    click.echo(orjson.dumps(payload, option=option).decode())
+        calls = list(ledger.calls(sample_id))
+        verdicts = ledger.verdicts().get(sample_id, [])
+        shown = ledger.shown({verdict.revision for verdict in verdicts})
+    if as_json:
+        told = [asdict(verdict) | {"shown": shown.get(verdict.revision)} for verdict in verdicts]
+        payload = {"sample_id": sample_id, **asdict(standing), "calls": list(map(asdict, calls)), "verdicts": told}
+        click.echo(orjson.dumps(payload).decode())
+        return 0
+    for line in tell(sample_id, standing, calls, verdicts, shown):
+        click.echo(line)
     return 0
 
 

@@ -279,6 +279,8 @@ def _head(build: Build, result: Result) -> dict[str, Any]:
         "seed": settings.seed,
         "teacher": [build.asker.backend.name, build.asker.backend.model],
         "review": settings.review_mode,
+        "agreement": [asdict(found) for found in result.agreement],
+        "calibration": [str(score) for score in result.calibration],
     }
 
 

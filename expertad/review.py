@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
@@ -127,7 +127,7 @@ def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Seque
         if hard and all(verdict.decision == "accept" for verdict in current):
             return Ruling("rejected", _named(hard[0]))  # it was accepted before there was this check
         return Ruling("pending", f"{len(current)} of {overlap} reviewers have decided")
-    elif len({_meant(case, draft, verdict) for verdict in current}) > 1:
+    elif len({meant(shown(case, draft), verdict) for verdict in current}) > 1:
         reason = f"{len(current)} reviewers disagree and somebody has to decide"
         return Ruling("pending", reason, disputed=tuple(current))
     if latest.decision == "reject":
@@ -145,12 +145,25 @@ def _by_people(case: Case, draft: Draft, hard: Sequence[Finding], current: Seque
     return Ruling("published", f"{who} chose {latest.decision}", latest, "human")
 
 
-def _meant(case: Case, draft: Draft, verdict: Verdict) -> tuple[str | None, ...]:
-    """What a verdict would publish; an edit that repeats a field says of it what one says that leaves it alone."""
+class Meant(NamedTuple):
+    """What a verdict would publish."""
+
+    location: str | None
+    fine_type: str | None
+    think: str
+
+
+def meant(shown: Mapping[str, Any], verdict: Verdict) -> Meant | None:
+    """What a verdict would publish of what was shown; None for a rejection.
+
+    An edit that repeats a field says of it what one says that leaves it alone.
+    """
     if verdict.decision == "reject":
-        return ("reject",)
-    location = verdict.location or (case.region.location if case.region else None)
-    return location, tidy(verdict.fine_type or draft.fine_type), (verdict.think or draft.think).strip()
+        return None
+    fine_type = tidy(verdict.fine_type or shown.get("fine_type"))
+    return Meant(
+        verdict.location or shown.get("location"), fine_type, (verdict.think or shown.get("think", "")).strip()
+    )
 
 
 def tidy(fine_type: str | None) -> str | None:

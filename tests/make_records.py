@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from expertad.agreement import Agreement
 from expertad.card import PublishInfo, ReviewStats
 from expertad.grid import locate
 from expertad.images import sha256_file
@@ -31,6 +32,10 @@ PROVENANCE = {
     "host": "gpu-box-7.example.org",
     "asked_at": "2026-01-02T03:04:05Z",
 }
+AGREEMENT = (
+    Agreement("decision", "Krippendorff's alpha", 0.8125, 0.9, 12, 3),
+    Agreement("location", "Krippendorff's alpha", None, 1.0, 7, 2),
+)
 INFO = PublishInfo(
     source="real_iad",
     source_title="Real-IAD",
@@ -50,7 +55,7 @@ INFO = PublishInfo(
         "pending": 1,
     },
     reasons={"rejected": {"wrong place": 2, "a | pipe": 1}},
-    review=ReviewStats(8, 2, 3, 2, {"wrong location": 3}, {"Krippendorff's alpha, decision": 0.8125}),
+    review=ReviewStats(8, 2, 3, 2, {"wrong location": 3}, AGREEMENT),
     notes=("the source had too few parts",),
 )
 

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from expertad import charts
-from expertad.card import licence_id, may_redistribute, render
+from expertad.card import ReviewStats, licence_id, may_redistribute, render
 from expertad.record import Config, Record, published_provenance
 from expertad.variant import Variant
 from tests.make_records import INFO, tables
@@ -64,7 +64,9 @@ def test_says_who_wrote_it_who_reviewed_it_and_what_became_of_the_rest(made: Any
     assert "| openai | qwen-vl-max | describe.v1 | qwen-vl-max | distill.v1 | c0ffee | 20 |" in text
     assert "Of 20 rows with reasoning, 0 (0%) were passed by a person and 20 (100%) by automatic checks alone" in text
     assert "2 annotators accepted 8 drafts, corrected 2 and rejected 3." in text
-    assert "| Krippendorff's alpha, decision | 0.812 |" in text
+    assert "| decision | Krippendorff's alpha | 0.812 | 90.0% | 12 | 3 |" in text
+    assert "| location | Krippendorff's alpha | – | 100.0% | 7 | 2 |" in text
+    assert "undefined (–) where everybody always chose the same label" in text
     assert "| quarantined | 2 |" in text
     assert "| rejected | wrong place | 2 |" in text
     assert "> the source had too few parts" in text
@@ -100,6 +102,14 @@ def test_unreviewed_data_claim_no_agreement(made: Any) -> None:
     assert "agreement" not in text
     assert "annotator accepted" not in text
     assert "Rows marked `auto` were seen by no person." in text
+
+
+def test_what_an_adjudicator_decided_is_told(made: Any) -> None:
+    assert "adjudicator" not in card(made)
+    review = ReviewStats(8, 2, 3, 3, adjudicated=4)
+    text = card(made, replace(INFO, review=review))
+    assert "3 annotators accepted 8 drafts, corrected 2 and rejected 3. Of these, 4 were decided by an adjud" in text
+    assert "Nothing was reviewed by two people" in text
 
 
 @pytest.mark.parametrize(

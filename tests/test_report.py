@@ -58,6 +58,17 @@ HEAD = {
     "seed": 0,
     "teacher": ["openai", "qwen"],
     "review": "file",
+    "agreement": [
+        {
+            "about": "decision", "statistic": "Cohen's kappa", "value": 0.4,
+            "observed": 0.75, "items": 20, "annotators": 2,
+        },
+        {
+            "about": "type", "statistic": "Cohen's kappa", "value": None,
+            "observed": 1.0, "items": 5, "annotators": 2,
+        },
+    ],
+    "calibration": [f"{HOSTILE}: right in 3 of 4 decisions"],
 }  # fmt: skip
 
 
@@ -180,7 +191,8 @@ def test_the_page_shows_the_accounting_and_every_sample(page: Path, opened: Open
 def test_what_a_model_wrote_stays_text(page: Path, opened: Open):
     seen = opened(page)
     assert seen.title == "expertad report"
-    assert seen.text.count(HOSTILE) == 7  # panel, reason, check, reasoning, description, note, edited reasoning
+    # Panel, calibration, reason, check, reasoning, description, note, edited reasoning.
+    assert seen.text.count(HOSTILE) == 8
     assert not [tag for tag, _ in seen.elements if tag in ("b", "i")]
     assert not seen.images("x")
     assert not [name for _, attributes in seen.elements for name in attributes if name.startswith("on")]
