@@ -95,7 +95,14 @@ def _mark(mark: str, kind: Kind) -> str:
 
 
 def the_project(
-    server: Server, mark: str, kind: Kind, *, name: str, grid: int, overlap: int, sleep: Callable[[float], None]
+    server: Server,
+    mark: str,
+    kind: Kind,
+    *,
+    name: str,
+    grid: int,
+    overlap: int,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Project:
     """The workspace's project of a kind, made if there is none, with the screen and overlap that it should have.
 

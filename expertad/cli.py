@@ -38,7 +38,23 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Rooms(click.Group):
+    """Commands of other rooms, loaded when they are called: the library knows nothing of Label Studio."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands by name."""
+        return sorted([*super().list_commands(ctx), "review"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name."""
+        if cmd_name == "review":
+            from annotation.commands import review
+
+            return review
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="expertad")
 def cli() -> None:
     """Build Expert-AD: image + question -> structured reasoning, from an industrial anomaly data set.
@@ -158,7 +174,13 @@ def build(config_file: Path | None, as_json: bool, **flags: Any) -> int:
     """
     from expertad.builder import run_from_shell
 
-    return run_from_shell(flags, config_file, as_json)
+    return run_from_shell(flags, config_file, as_json, _review_server)
+
+
+def _review_server(settings: config.Settings, ledger: Any) -> Any:
+    from annotation.client import for_build
+
+    return for_build(settings, ledger)
 
 
 @cli.command()

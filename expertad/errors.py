@@ -4,7 +4,9 @@ ExpertADError
 ├── UserError (2)            the user's mistake: says what, where, and what to do
 │   ├── ConfigError          a setting is missing, unknown or out of range
 │   ├── SourceError          the source data set cannot be read at all
-│   ├── WorkspaceError       the workspace cannot be used (locked, read-only, newer ledger)
+│   ├── WorkspaceError       the workspace cannot be used (read-only, newer ledger)
+│   │   ├── WorkspaceHeld    another builder is at work in it
+│   │   └── WorkspaceNotBuilt  nothing was built in it yet
 │   └── ReviewError          a verdict file or review server cannot be used
 ├── AbortError (3)           the run stopped early; what was done is kept
 │   ├── BudgetExceeded       the next call would cost more than the budget allows
@@ -43,6 +45,14 @@ class SourceError(UserError):
 
 class WorkspaceError(UserError):
     """The workspace cannot be used: held by another builder, read-only, or written by a newer version."""
+
+
+class WorkspaceHeld(WorkspaceError):
+    """Another builder is at work in the workspace."""
+
+
+class WorkspaceNotBuilt(WorkspaceError):
+    """Nothing was built in the workspace yet."""
 
 
 class ReviewError(UserError):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from expertad.config import Settings
-from expertad.errors import DiskFull, WorkspaceError
+from expertad.errors import DiskFull, WorkspaceError, WorkspaceHeld, WorkspaceNotBuilt
 from expertad.ledger import Ledger, sqlite_url
 
 LOCK_NAME = ".lock"
@@ -34,7 +34,7 @@ def hold(workspace: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WorkspaceError(
+            raise WorkspaceHeld(
                 f"another build is at work in {workspace}: {_holder(path)}; wait for it, or stop it"
             ) from None
         with write_errors(workspace):
@@ -89,7 +89,7 @@ def open_ledger(settings: Settings, *, create: bool = True) -> Iterator[Ledger]:
         WorkspaceError: it cannot be used, or, with `create=False`, there is none yet.
     """
     if not create and settings.ledger_url is None and not (settings.workspace / "ledger.sqlite3").is_file():
-        raise WorkspaceError(
+        raise WorkspaceNotBuilt(
             f"there is no build in {settings.workspace} yet: run `expertad build`, or name another with --workspace"
         )
     ledger = Ledger(ledger_url(settings), create=create)

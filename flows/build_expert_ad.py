@@ -20,11 +20,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from annotation.client import for_build
 from expertad import config
 from expertad.build import Stage
 from expertad.builder import Summary, run
-from expertad.config import ReviewMode, SourceName, TeacherName
-from expertad.errors import AbortError
+from expertad.config import ReviewMode, Settings, SourceName, TeacherName
+from expertad.errors import AbortError, ReviewError
 from flows.global_limits import GlobalLimits
 
 NAME = "build-expert-ad"
@@ -89,13 +90,24 @@ def build_expert_ad(
     """
     given = dict(locals())
     config_file = given.pop("config_file")
-    settings = config.load(_changed(given), config_file)
+    return build(config.load(_changed(given), config_file))
+
+
+def build(settings: Settings) -> dict[str, Any]:
+    """One build inside a flow run, with progress and its summary as artifacts.
+
+    Raises:
+        UserError: nothing could be done, or the review server could not be used; what was done besides is published.
+        AbortError: stopped early; what was done is published.
+    """
     board = Board()
     shared = None if settings.shared_limit is None else GlobalLimits(settings.shared_limit)
-    summary = run(settings, board, each_as_tasks, shared)
+    summary = run(settings, board, each_as_tasks, shared, for_build)
     create_markdown_artifact(markdown(summary), key=f"{NAME}-summary", description="Accounting of the build")
     if summary.aborted is not None:
         raise AbortError(summary.aborted)
+    if summary.trouble is not None:
+        raise ReviewError(summary.trouble)
     return summary.to_json()
 
 

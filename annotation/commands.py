@@ -1,0 +1,234 @@
+"""`expertad review …`: people's review in Label Studio, from the builder's shell."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from annotation.client import require_client
+from expertad import config
+from expertad.build import Build, Result
+from expertad.builder import as_before, opened
+from expertad.cli import CONFIG_OPTION, JSON_OPTION, guarded, settings_options
+from expertad.config import Settings
+from expertad.progress import Progress
+from expertad.workspace import open_ledger
+
+if TYPE_CHECKING:
+    from annotation.session import Session, Told
+
+WHICH = "needs-review"
+PORT = 8080
+
+Command = Callable[..., int | None]
+
+
+@click.group(context_settings={"max_content_width": 110})
+def review() -> None:
+    """People judge drafts in Label Studio: start a server, push drafts to it, pull verdicts.
+
+    `serve` once, then `push`; annotators work in their browsers; `pull` whenever you like, and `expertad build`
+    publishes what is decided. `expertad build --review label-studio` pulls and pushes by itself.
+    """
+
+
+def server_options(function: Command) -> Command:
+    """Options that say which server."""
+
+    @click.option("--url", help="A Label Studio that runs elsewhere; the workspace's own if not given.")
+    @click.option(
+        "--token-file",
+        type=click.Path(path_type=Path),
+        help="File with that server's access token; else LABEL_STUDIO_API_KEY is taken.",
+    )
+    @functools.wraps(function)
+    def run(*args: Any, url: str | None, token_file: Path | None, **kwargs: Any) -> int | None:
+        kwargs["given"] = {"label_studio_url": url, "label_studio_token_file": token_file}
+        return function(*args, **kwargs)
+
+    return run
+
+
+@review.command()
+@settings_options("workspace")
+@CONFIG_OPTION
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port on this machine.")
+@click.option("--email", default="reviewer@expertad.local", show_default=True, help="Name of the first account.")
+@click.option("--environment", type=click.Path(path_type=Path), help="Folder of Label Studio's own Python environment.")
+@guarded
+def serve(config_file: Path | None, port: int, email: str, environment: Path | None, **flags: Any) -> int:
+    """Run a review server for the workspace, on this machine only; ends with Ctrl-C.
+
+    The first time, Label Studio is installed into an environment of its own (about 1 GB). Its data stay in
+    WORKSPACE/label-studio. For a team, set POSTGRE_HOST, POSTGRE_NAME, POSTGRE_USER and POSTGRE_PASSWORD.
+    """
+    from annotation.serve import serve as run_server
+
+    settings = config.load(flags, config_file)
+    return run_server(settings.workspace, port, email, environment, lambda line: click.echo(line))
+
+
+@review.command()
+@settings_options("workspace")
+@CONFIG_OPTION
+@guarded
+def invite(config_file: Path | None, **flags: Any) -> int:
+    """Print the link with which a colleague makes an account on the workspace's server."""
+    from annotation.access import invite as link
+    from annotation.access import known
+    from expertad.errors import ReviewError
+
+    settings = config.load(flags, config_file)
+    access = known(settings.workspace)
+    if access is None:
+        raise ReviewError(
+            f"{settings.workspace} has no server of its own: start it with `expertad review serve --workspace "
+            f"{settings.workspace}`"
+        )
+    click.echo(link(access))
+    return 0
+
+
+@review.command()
+@settings_options("workspace", "ledger_url", "overlap")
+@CONFIG_OPTION
+@server_options
+@click.option(
+    "--which",
+    default=WHICH,
+    show_default=True,
+    help="needs-review; all; audit=0.1 (that share of what is published, chosen at random); calibration or "
+    "calibration=30 (drafts with a known verdict, for everybody to judge).",
+)
+@click.option(
+    "--images",
+    type=click.Choice(["local", "upload"]),
+    help="How photographs get to the server: from a disk it shares with us, or sent to it. The workspace's own server "
+    "takes local, another one upload.",
+)
+@click.option(
+    "--document-root",
+    type=click.Path(path_type=Path),
+    help="With --images local and --url: that server's folder for local files, as this machine sees it.",
+)
+@JSON_OPTION
+@guarded
+def push(
+    config_file: Path | None,
+    given: dict[str, Any],
+    which: str,
+    images: Any,
+    document_root: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Bring to the server what people should judge, disagreements first; what is there already stays as it is."""
+    require_client()
+    from annotation.session import Told
+    from annotation.which import Which
+
+    chosen = Which.parse(which)
+    with _reviewing({**flags, **given}, config_file, Told(images=images, document_root=document_root)) as at:
+        pushed = at.session.push(at.build, at.result, chosen)
+        for line in [str(item) for item in pushed] or [_nothing(at.build.settings, chosen.kind)]:
+            click.echo(line, err=as_json)
+        if as_json:
+            click.echo(orjson.dumps({"projects": pushed, "waiting": at.result.waiting}).decode())
+    return 0
+
+
+def _nothing(settings: Settings, kind: str) -> str:
+    if kind == "calibration":
+        return "nothing was pushed: no sample has a verdict that people have settled on yet"
+    if kind != "needs-review":
+        return "nothing was pushed: no draft is chosen"
+    why = "" if settings.review_mode != "auto" else ": this workspace was built with --review auto"
+    return (
+        f"nothing waits for a person{why}; --which audit=0.1 or --which all has people judge what the checks let pass, "
+        "and `expertad build --review label-studio` has drafts wait for people"
+    )
+
+
+@review.command()
+@settings_options("workspace", "ledger_url")
+@CONFIG_OPTION
+@server_options
+@JSON_OPTION
+@guarded
+def pull(config_file: Path | None, given: dict[str, Any], as_json: bool, **flags: Any) -> int:
+    """Copy what people decided into the ledger, and say what it means; `expertad build` then publishes it."""
+    require_client()
+    with _reviewing({**flags, **given}, config_file, pull=True) as at:
+        for line in at.session.told(at.result):
+            click.echo(line, err=as_json)
+        count = at.result.accounting
+        click.echo(
+            f"of {count.selected} selected samples {count.published} may be published, {count.rejected} are rejected, "
+            f"{at.result.waiting} wait for a person and {at.result.left} for the teacher; `expertad build` goes on",
+            err=as_json,
+        )
+        if as_json:
+            found = at.session.pulled
+            payload = {
+                "added": found.added,
+                "known": found.known,
+                "skipped": found.skipped,
+                "stale": len(found.stale),
+                "refused": [{"task": address, "reason": why} for address, why in found.refused],
+            }
+            click.echo(orjson.dumps(asdict(count) | payload | {"waiting": at.result.waiting}).decode())
+    return 0
+
+
+@review.command()
+@settings_options("workspace", "ledger_url")
+@CONFIG_OPTION
+@server_options
+@JSON_OPTION
+@guarded
+def status(config_file: Path | None, given: dict[str, Any], as_json: bool, **flags: Any) -> int:
+    """Show how the review stands: what waits, who judged how much, and how well people agree."""
+    require_client()
+    from annotation.session import Told
+    from annotation.status import look
+
+    settings = as_before(config.load({**flags, **given}, config_file))
+    with open_ledger(settings, create=False) as ledger:
+        found = look(settings, ledger, Told())
+    if as_json:
+        click.echo(orjson.dumps(found.to_json()).decode())
+    else:
+        for line in found.lines():
+            click.echo(line)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A workspace held, where its build stands, and its server."""
+
+    build: Build
+    result: Result
+    session: Session
+
+
+@contextmanager
+def _reviewing(
+    flags: dict[str, Any], config_file: Path | None, given: Told | None = None, *, pull: bool = False
+) -> Iterator[_At]:
+    from annotation.session import Told, open_session
+
+    settings = as_before(config.load(flags, config_file))
+    with Progress() as progress, opened(settings, progress, asks=False) as build:
+        session = open_session(settings, build.ledger, given or Told())
+        with session.server:
+            if pull:
+                session.pull(build.ledger)
+            yield _At(build, build.survey(), session)
