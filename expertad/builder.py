@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from expertad.build import Build, Each, Outcome, Result, Stopped, in_process
 from expertad.card import PublishInfo, ReviewStats
 from expertad.checks import CHECKS_VERSION
 from expertad.config import Settings
-from expertad.errors import AbortError, ConfigError, ExpertADError, UserError
+from expertad.errors import AbortError, ConfigError, ExpertADError, ReviewError, UserError
 from expertad.integrate import held_out as held_out_record
 from expertad.integrate import integrate
 from expertad.ledger import SELECTED_STATES, Accounting, Ledger, shared_reason
@@ -57,6 +57,19 @@ class Shown(Protocol):
         """A line of text."""
 
 
+class Reviewer(Protocol):
+    """A review server, as a build uses it; nothing here waits for a person."""
+
+    def pull(self, ledger: Ledger) -> None:
+        """Copy into the ledger what people decided."""
+
+    def conclude(self, build: Build, result: Result) -> list[str]:
+        """Bring what waits for a person to the server; returns what the builder should know."""
+
+
+Connect = Callable[[Settings, Ledger], Reviewer]
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How a run ended.
@@ -84,6 +97,7 @@ class Summary:
     notes: tuple[str, ...]
     aborted: str | None = None
     pending: Path | None = None
+    trouble: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that ends `expertad build --json`."""
@@ -95,9 +109,15 @@ class Summary:
             "teacher": dict(self.teacher),
             "waiting": self.waiting,
             "left": self.left,
+            "complete": self.complete,
             "notes": list(self.notes),
-            "error": self.aborted,
+            "error": self.aborted or self.trouble,
         }
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was selected is decided."""
+        return self.accounting.selected > 0 and self.accounting.pending == 0
 
     def lines(self) -> Iterator[str]:
         """What a person reads at the end."""
@@ -117,6 +137,8 @@ class Summary:
             yield f"{self.waiting} samples wait for a person" + (f": {self.pending}" if self.pending else "")
         if self.left:
             yield f"{self.left} samples wait for the teacher; run again to go on"
+        if self.complete:
+            yield "complete: nothing is pending"
         if self.dataset is not None:
             rows = ", ".join(f"{name} {number}" for name, number in self.published.items())
             yield f"data set: {self.dataset} ({rows})"
@@ -184,17 +206,25 @@ def _spent(ledger: Ledger) -> float:
     return sum(totals["cost"] for totals in ledger.spent().values())
 
 
-def run(settings: Settings, shown: Shown, each: Each | None = None, shared: SharedLimits | None = None) -> Summary:
-    """Build, publish and report.
+def run(
+    settings: Settings,
+    shown: Shown,
+    each: Each | None = None,
+    shared: SharedLimits | None = None,
+    connect: Connect | None = None,
+) -> Summary:
+    """Build, publish and report; with `review = "label-studio"`, pull before and push after.
 
     Args:
         settings: in force.
         shown: hears about progress.
         each: how stages run over chunks; in this process when None.
         shared: limits of the teacher's account that other machines use too.
+        connect: opens the review server.
 
     Raises:
-        UserError: nothing could be done. An abort is no error here: it is in the summary.
+        UserError: nothing could be done. An abort is no error here, nor is a review server that fails: both are in the
+            summary, beside what was done all the same.
     """
     if settings.shared_limit is not None and shared is None and {name for name, _ in settings.pair} != {"grounded"}:
         raise ConfigError(
@@ -203,6 +233,7 @@ def run(settings: Settings, shown: Shown, each: Each | None = None, shared: Shar
         )
     with opened(settings, shown, shared) as build:
         _remember(build.ledger, settings)
+        reviewer, trouble = _pulled(settings, build.ledger, connect)
         aborted = None
         try:
             result = build.run(each or here(build))
@@ -213,7 +244,28 @@ def run(settings: Settings, shown: Shown, each: Each | None = None, shared: Shar
         published = _publish(build, result, tables, Variant(), settings.workspace / DATASET)
         shown("publish", 1, 1)
         report = write_report(build, result, settings.workspace / REPORT)
-        return _summary(build, result, published, report, aborted)
+        said: list[str] = []
+        if reviewer is not None:
+            try:
+                said = reviewer.conclude(build, result)
+            except ReviewError as error:
+                trouble = str(error)
+        summary = _summary(build, result, published, report, aborted)
+        return replace(summary, notes=(*summary.notes, *said), trouble=trouble)
+
+
+def _pulled(settings: Settings, ledger: Ledger, connect: Connect | None) -> tuple[Reviewer | None, str | None]:
+    """The review server, once its verdicts are here; without one that answers, what stands in the way."""
+    if settings.review_mode != "label-studio":
+        return None, None
+    if connect is None:
+        raise ConfigError("review in Label Studio was asked for, and nobody connects to it")
+    try:
+        reviewer = connect(settings, ledger)
+        reviewer.pull(ledger)
+    except ReviewError as error:
+        return None, str(error)
+    return reviewer, None
 
 
 def integrated(build: Build, result: Result) -> dict[Config, list[Record]]:
@@ -383,20 +435,25 @@ def teacher_counts(counts: Sequence[Counts], reused: int) -> dict[str, Any]:
 # -- from the shell
 
 
-def run_from_shell(flags: Mapping[str, Any], config_file: Path | None, as_json: bool) -> int:
+def run_from_shell(
+    flags: Mapping[str, Any], config_file: Path | None, as_json: bool, connect: Connect | None = None
+) -> int:
     """`expertad build`: run, print, and return the exit code. With JSON, its object ends stdout whatever happens."""
     settings: Settings | None = None
     code, payload = 0, _empty()
     try:
         settings = config.load(dict(flags), config_file)
         with Progress() as progress:
-            summary = run(settings, progress)
+            summary = run(settings, progress, connect=connect)
         for line in summary.lines():
             click.echo(line, err=as_json)
         payload = summary.to_json()
         if summary.aborted is not None:
             click.echo(f"expertad: {summary.aborted}", err=True)
             code = AbortError.exit_code
+        elif summary.trouble is not None:
+            click.echo(f"expertad: {summary.trouble}", err=True)
+            code = ReviewError.exit_code
     except BrokenPipeError:
         raise  # nobody reads stdout any more
     except KeyboardInterrupt:
@@ -441,7 +498,7 @@ def _remember(ledger: Ledger, settings: Settings) -> None:
         ledger.remember(SETTINGS, text)
 
 
-def _as_before(settings: Settings) -> Settings:
+def as_before(settings: Settings) -> Settings:
     """Settings of the workspace's last build, but for what is given now.
 
     Raises:
@@ -454,7 +511,7 @@ def _as_before(settings: Settings) -> Settings:
 
 def write_report_only(settings: Settings) -> Path:
     """`expertad report`: the report of what the ledger holds now."""
-    settings = _as_before(settings)
+    settings = as_before(settings)
     with Progress() as progress, opened(settings, progress, asks=False) as build:
         result = build.survey()
         return write_report(build, result, settings.workspace / REPORT)
@@ -481,7 +538,7 @@ def publish_only(
 ) -> Iterator[str]:
     """`expertad publish`: what is decided now, whole or as a variant, and up to the hub if asked; yields lines."""
     variant = Variant.parse(variant_name)
-    settings = _as_before(settings)
+    settings = as_before(settings)
     with Progress() as progress, opened(settings, progress, asks=False) as build:
         result = build.survey()
         _refuse_undecided(result)
