@@ -9,6 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from support import Ran, Run
 
+from expertad import config
+from expertad.builder import here, opened
+from expertad.progress import Progress
+from expertad.workspace import open_ledger
+
 PEOPLE = ("Annegret Oberhuber", "bob@factory.example")
 Pending = dict[str, dict]
 
@@ -42,6 +47,13 @@ class Reviewed:
             path for name in ("pa_sft", "sc_grpo") for path in (self.workspace / "dataset" / name).glob("*.parquet")
         ]
         return {row["id"]: row for path in tables for row in pq.read_table(path).to_pylist()}
+
+    @property
+    def card(self) -> str:
+        return (self.workspace / "dataset" / "README.md").read_text()
+
+    def told(self, sample_id: str) -> str:
+        return self._expertad("status", "--workspace", self.workspace, "--sample", sample_id).out
 
     def state(self, sample_id: str) -> dict:
         return self._expertad("status", "--workspace", self.workspace, "--sample", sample_id, "--json").json
@@ -196,3 +208,76 @@ def test_a_bad_verdict_line_stops_with_2_and_loses_nothing(reviewed: Reviewed):
     mended = reviewed.build()
     assert mended.json["published"] == 1
     assert mended.json["teacher"]["calls"] == 0
+
+
+@pytest.mark.slow
+def test_two_people_judge_each_sample_and_a_third_decides_where_they_differ(reviewed: Reviewed):
+    assert reviewed.build("--overlap", 2).json["waiting"] == 8
+    first = reviewed.pending
+    same, other, once = anomalous(first)[:3]
+    normal = next(row for row in first.values() if row["location"] is None)
+    think = other["think"] + " This is certain."
+    reviewed.write(
+        decide(same, "accept", "zoe", role="calibration"),  # counts for nothing below
+        decide(same, "accept", "ann"),
+        decide(same, "edit", "bob"),  # changes nothing, so it is no other opinion
+        decide(other, "reject", "ann", reasons=["inaccurate"]),
+        decide(other, "edit", "bob", think=think),
+        decide(once, "accept", "ann"),
+        decide(normal, "accept", "ann"),
+        decide(normal, "accept", "bob"),
+    )
+    done = reviewed.build()  # the overlap is remembered
+    assert done.code == 0, done.err
+    assert reviewed.rows.keys() == {same["sample_id"], normal["sample_id"]}
+    assert reviewed.rows[same["sample_id"]]["provenance"]["annotators"] == "annotator-1 annotator-2"
+    waits = {name: row["waits_for"] for name, row in reviewed.pending.items()}
+    assert waits[once["sample_id"]] == "1 of 2 reviewers have decided"
+    assert waits[other["sample_id"]] == "2 reviewers disagree and somebody has to decide"
+    card = reviewed.card
+    # Decisions accept-edit, reject-edit, accept-accept: observed 1/3; ann accepts 2 and rejects 1, bob edits 2 and
+    # accepts 1, so by chance 2/9; kappa (3/9 - 2/9) / (1 - 2/9) = 1/7.
+    assert "| decision | Cohen's kappa | 0.143 | 33.3% | 3 | 2 |" in card
+    assert "2 annotators accepted 1 drafts, corrected 1 and rejected 0." in card
+    assert "calibration" not in card
+
+    with reviewed.verdicts.open("a") as file:
+        file.write(json.dumps(decide(other, "edit", "cleo", think=think, role="adjudication")) + "\n")
+    done = reviewed.build()
+    assert done.code == 0, done.err
+    row = reviewed.rows[other["sample_id"]]
+    assert row["provenance"]["annotators"] == "annotator-1 annotator-2 annotator-3"
+    assert reviewed.state(other["sample_id"])["reason"] == "an adjudicator chose edit"
+    assert "3 annotators accepted 1 drafts, corrected 2 and rejected 0. Of these, 1 were decided" in reviewed.card
+    assert "| decision | Cohen's kappa | 0.143 |" in reviewed.card  # what the two said stays as it was
+    told = reviewed.told(other["sample_id"])
+    assert "ann rejected it for inaccurate (file)" in told
+    assert "cleo edited it, to decide between reviewers (file)" in told
+    assert "{+This is certain.+}" in " ".join(told.split())
+    verdicts = reviewed.state(other["sample_id"])["verdicts"]
+    assert {verdict["shown"]["think"] for verdict in verdicts} == {other["think"]}
+
+    # Who asks for one opinion only is content with what there is.
+    assert reviewed.build("--overlap", 1).code == 0
+    assert once["sample_id"] in reviewed.rows
+
+
+@pytest.mark.slow
+def test_a_list_of_what_waits_is_there_only_while_people_read_files(bsdata: Path, tmp_path: Path):
+    listed = tmp_path / "W" / "review" / "pending.jsonl"
+
+    def waiting(review: str) -> int:
+        flags = {"source": "real-iad", "root": bsdata, "workspace": tmp_path / "W", "limit": 4, "review": review}
+        with Progress() as progress, opened(config.load(flags), progress) as build:
+            return build.run(here(build)).waiting
+
+    assert waiting("label-studio") == 4
+    assert not listed.exists()
+    assert waiting("file") == 4
+    assert len(listed.read_text().splitlines()) == 4
+    assert waiting("label-studio") == 4
+    assert not listed.exists()  # it would grow old beside the server, and be believed
+    with open_ledger(config.load({"workspace": tmp_path / "W"})) as ledger:
+        shown = ledger.shown()
+    assert len(shown) == 4
+    assert all(content["think"] for content in shown.values())
