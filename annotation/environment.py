@@ -77,11 +77,12 @@ def _ready(folder: Path) -> bool:
 
 
 def _digest() -> str:
-    return hashlib.sha256(pins().read_bytes()).hexdigest()
+    lines = pins().read_text(encoding="utf-8").splitlines()
+    return hashlib.sha256("\n".join(line for line in lines if not line.startswith("#")).encode()).hexdigest()
 
 
 def pins() -> Path:
-    """The constraints that name every package of the environment."""
+    """The file that names every package of the environment with its version."""
     return Path(str(files("annotation").joinpath("label-studio.txt")))
 
 
@@ -93,8 +94,8 @@ def _writing(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(folder) from error
         raise ReviewError(
-            f"cannot make Label Studio's environment in {folder}: {error.strerror or error}; name another folder with "
-            f"{VARIABLE}"
+            f"cannot make Label Studio's environment: {error.filename or folder}: {error.strerror or error}; name "
+            f"another folder with {VARIABLE}"
         ) from error
 
 
@@ -115,7 +116,10 @@ def _only_maker(folder: Path, say: Say) -> Iterator[None]:
 
 
 def _make(folder: Path, say: Say) -> None:
-    _check(folder)
+    check_python(sys.version_info[:2])
+    if folder.exists() and not (folder / STAMP).exists() and any(folder.iterdir()):
+        raise ReviewError(f"{folder} holds something else, which is left alone: name an empty folder with {VARIABLE}")
+    check_space(shutil.disk_usage(folder.parent).free, folder)
     say(f"making Label Studio's own environment in {folder}: about 1 GB and some minutes, once")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o755)
@@ -123,7 +127,8 @@ def _make(folder: Path, say: Say) -> None:
     stamp.touch()
     _run([sys.executable, "-m", "venv", folder], folder)
     pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    _run([*pip, "install", "--constraint", pins(), f"label-studio=={VERSION}"], folder)
+    # Every package is named, so pip has nothing to choose.
+    _run([*pip, "install", "--no-deps", "--requirement", pins()], folder)
     # The whole digest or none: a reader takes anything else for half made.
     partial = stamp.with_name(f"{STAMP}.part")
     partial.write_text(_digest())
@@ -131,20 +136,22 @@ def _make(folder: Path, say: Say) -> None:
     say("Label Studio's environment is ready")
 
 
-def _check(folder: Path) -> None:
-    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
-        first, last = (".".join(map(str, version)) for version in PYTHONS)
+def check_python(version: tuple[int, ...]) -> None:
+    """Refuse a Python, `(major, minor)`, for which the pins are not known to fit."""
+    if not PYTHONS[0] <= version <= PYTHONS[1]:
+        first, last, this = (".".join(map(str, one)) for one in (*PYTHONS, version))
         raise ReviewError(
-            f"the pins of Label Studio {VERSION} fit Python {first} to {last}, and this is {sys.version.split()[0]}: "
-            f"make a virtual environment with one of those, install label-studio=={VERSION} into it, and name it with "
-            f"{VARIABLE}"
+            f"the pins of Label Studio {VERSION} fit Python {first} to {last}, and this is {this}: make a virtual "
+            f"environment with one of those, install label-studio=={VERSION} into it, and name it with {VARIABLE}"
         )
-    if folder.exists() and not (folder / STAMP).exists() and any(folder.iterdir()):
-        raise ReviewError(f"{folder} holds something else, which is left alone: name an empty folder with {VARIABLE}")
-    free = shutil.disk_usage(folder.parent).free
+
+
+def check_space(free: int, folder: Path) -> None:
+    """Refuse to begin with fewer bytes than the whole takes while it is made."""
+    needed = ENOUGH_BYTES / 1e9
     if free < ENOUGH_BYTES:
         raise DiskFull(
-            f"Label Studio's environment needs {ENOUGH_BYTES / 1e9:.1f} GB and {folder.parent} has {free / 1e9:.1f}: "
+            f"Label Studio's environment needs {needed:.1f} GB, and {free / 1e9:.1f} are free for {folder}; "
             f"free some, or name another folder with {VARIABLE}"
         )
 
