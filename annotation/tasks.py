@@ -137,6 +137,7 @@ def _box(query: ImageFile, box: Sequence[int]) -> dict[str, Any]:
         "original_width": query.width,
         "original_height": query.height,
         "image_rotation": 0,
+        "readonly": True,
         "value": {
             "x": 100 * x / query.width,
             "y": 100 * y / query.height,
