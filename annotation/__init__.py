@@ -33,4 +33,4 @@ def screen(grid: int = 3) -> str:
 
 def _short(name: str) -> str:
     """A cell's name as it fits into the cell."""
-    return name.replace("row ", "").replace(", column ", ", ")
+    return name.replace("row ", "").replace(", column ", ",")
