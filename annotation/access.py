@@ -132,8 +132,8 @@ def log_in(server: httpx.Client, account: Account) -> None:
     Raises:
         ReviewError: the server knows no such account, or another password.
     """
-    submit(server, "/user/login/", email=account.email, password=account.password)
-    if "sessionid" not in server.cookies:
+    reply = submit(server, "/user/login/", email=account.email, password=account.password)
+    if not reply.is_redirect:  # the page comes again, with what is wrong
         raise ReviewError(
             f"{server.base_url} does not let {account.email} in: the password was changed there, or the account was "
             "made elsewhere; put the right password into account.json beside server.log"
