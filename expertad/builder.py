@@ -27,7 +27,7 @@ from expertad.progress import Progress
 from expertad.publish import Published, publish
 from expertad.record import Config, Record
 from expertad.report import write_report
-from expertad.review import PENDING_FILE, REASONS, revision
+from expertad.review import PENDING_FILE, published_reason, revision
 from expertad.sources import open_source
 from expertad.teachers.asking import Asker, Counts, Limits
 from expertad.teachers.calls import CallLog
@@ -369,15 +369,12 @@ def _review_stats(result: Result) -> ReviewStats | None:
         edited=decisions["edit"],
         rejected=decisions["reject"],
         annotators=len(judges),
-        reasons=dict(sorted(Counter(_known(reason) for verdict in verdicts for reason in verdict.reasons).items())),
+        reasons=dict(
+            sorted(Counter(published_reason(reason) for verdict in verdicts for reason in verdict.reasons).items())
+        ),
         agreement=result.agreement,
         adjudicated=sum(verdict.role == "adjudication" for verdict in verdicts),
     )
-
-
-def _known(reason: str) -> str:
-    """A reviewer's reason as the card names it; what somebody wrote freely may name people."""
-    return reason if reason in REASONS else "other"
 
 
 def _summary(build: Build, result: Result, published: Published, report: Path, aborted: str | None) -> Summary:

@@ -129,7 +129,7 @@ def render(
         _teachers(tables),
         _review(tables, info),
         _accounting(info),
-        _licence(info, with_images),
+        licence_section(info, with_images),
         _limitations(tables),
         _citation(),
         f"## Version\n\nSchema version {SCHEMA_VERSION}, written by expertad {__version__}. Digest of the data: "
@@ -168,7 +168,7 @@ def _introduction(tables: Mapping[Config, Sequence[Record]], info: PublishInfo, 
 
 Industrial anomaly detection as image + question → structured reasoning: a vision-language model is asked
 "{QUESTION}" and answers with a chain of thought, the defect's location, its type,
-and yes or no. Built from {_cell(info.source_title)} after the method of IAD-R1. It is a new construction, not the
+and yes or no. Built from {cell(info.source_title)} after the method of IAD-R1. It is a new construction, not the
 authors' own data, which were not released.
 
 - **pa_sft**: supervised fine-tuning, each row with its full reasoning.
@@ -193,7 +193,7 @@ No part (a physical product, with all its views) is in two of them."""
             f"vision-language model's.** The `{GROUNDED}` teacher measures images and masks and fills templates. "
             "It shows the form and makes pipelines run; do not expect a model trained on it to reason like an expert."
         )
-    notes += [_cell(note) for note in info.notes]
+    notes += [cell(note) for note in info.notes]
     return "\n\n".join([text, *(f"> {note}" for note in notes)])
 
 
@@ -219,7 +219,7 @@ def _contents(tables: Mapping[Config, Sequence[Record]], info: PublishInfo, char
     head = ("config", "split", "rows", "asked for", "normal", "anomalous", "parts", "categories", "1-shot")
     lines = [
         "## Contents",
-        _table(head, rows),
+        table(head, rows),
         f"Seed {info.seed}, grid {info.grid} x {info.grid}, held-out share of the parts {info.held_out:g}, "
         f"1-shot share {info.one_shot:g}.",
     ]
@@ -316,7 +316,7 @@ def _columns(info: PublishInfo) -> str:
     )
     prompt = ONE_SHOT_PROMPT.replace("\n", "\n    ")
     return (
-        f"## Columns\n\n{_table(('column', 'config', 'meaning'), [(f'`{a}`', b, c) for a, b, c in rows])}\n\n"
+        f"## Columns\n\n{table(('column', 'config', 'meaning'), [(f'`{a}`', b, c) for a, b, c in rows])}\n\n"
         f"A reviewer may name a cell outside the mask's; it is then added to `cells`, and `boxes` stay the mask's.\n\n"
         f"{patterns}\n\nThe 1-shot question is:\n\n    {prompt}"
     )
@@ -337,7 +337,7 @@ def _teachers(tables: Mapping[Config, Sequence[Record]]) -> str:
     return (
         "## Who wrote the reasoning\n\n"
         "Step 2 describes the image beside a normal reference; step 3 distills the description into reasoning and a "
-        f"fine-grained type.\n\n{_table(head, rows)}"
+        f"fine-grained type.\n\n{table(head, rows)}"
     )
 
 
@@ -360,7 +360,7 @@ def _review(tables: Mapping[Config, Sequence[Record]], info: PublishInfo) -> str
         + (f" Of these, {review.adjudicated:,} were decided by an adjudicator." if review.adjudicated else "")
     )
     if review.reasons:
-        lines.append(_table(("reason for a rejection", "times"), _by_count(review.reasons)))
+        lines.append(table(("reason for a rejection", "times"), by_count(review.reasons)))
     lines.append(
         _agreement(review.agreement)
         if review.agreement
@@ -386,7 +386,7 @@ def _agreement(found: Sequence[Agreement]) -> str:
     note = "\n\nA measure is undefined (–) where everybody always chose the same label." if undefined else ""
     return (
         "Drafts that two people or more judged, each person by the latest verdict, before any adjudication. Place and "
-        f"type are compared where a draft was not rejected.\n\n{_table(head, rows)}{note}"
+        f"type are compared where a draft was not rejected.\n\n{table(head, rows)}{note}"
     )
 
 
@@ -397,17 +397,18 @@ def _accounting(info: PublishInfo) -> str:
         "## Accounting",
         "Every sample of the source is in exactly one state: ingested = selected + unselected + unusable, and "
         "selected = published + rejected + quarantined + pending.",
-        _table(("state", "samples"), list(info.accounting.items())),
+        table(("state", "samples"), list(info.accounting.items())),
     ]
-    reasons = [(state, *pair) for state, counts in info.reasons.items() for pair in _by_count(counts)]
+    reasons = [(state, *pair) for state, counts in info.reasons.items() for pair in by_count(counts)]
     if reasons:
-        lines.append(_table(("state", "reason", "samples"), reasons))
+        lines.append(table(("state", "reason", "samples"), reasons))
     return "\n\n".join(lines)
 
 
-def _licence(info: PublishInfo, with_images: bool) -> str:
-    licence = _cell(info.source_licence)
-    title = _cell(info.source_title)
+def licence_section(info: PublishInfo, with_images: bool) -> str:
+    """What the source's licence means for whoever passes the folder on."""
+    licence = cell(info.source_licence)
+    title = cell(info.source_title)
     images = (
         f"The images in the Parquet files are those of {title} (licence: {licence})."
         if with_images
@@ -465,16 +466,18 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.0%})" if whole else "0"
 
 
-def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The commonest first, equals by name."""
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """A value inside Markdown: on one line, with nothing in it that ends a table cell or begins an HTML tag."""
     text = f"{value:,}" if isinstance(value, int) else str(value)
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *([cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -16,7 +16,7 @@ import click
 import orjson
 
 from expertad import __version__, config
-from expertad.errors import ExpertADError
+from expertad.errors import ConfigError, ExpertADError
 from expertad.workspace import explained
 
 Command = Callable[..., int | None]
@@ -254,6 +254,11 @@ def report(config_file: Path | None, **flags: Any) -> int:
     show_default=True,
     help="full; answer-only (no reasoning); coarse-type; 20, 40, 60 or 80 (percent of PA-SFT, nested).",
 )
+@click.option(
+    "--preferences",
+    is_flag=True,
+    help="Instead: what people corrected or accepted beside what they corrected or rejected, for TRL's DPOTrainer.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write; beside the data set if not given.")
 @click.option("--push-to-hub", "repo_id", help="Upload to this Hugging Face data set afterwards.")
 @click.option("--dry-run", is_flag=True, help="With --push-to-hub: say what would be uploaded, and upload nothing.")
@@ -265,6 +270,7 @@ def report(config_file: Path | None, **flags: Any) -> int:
 def publish(
     config_file: Path | None,
     variant_name: str,
+    preferences: bool,
     out: Path | None,
     repo_id: str | None,
     dry_run: bool,
@@ -276,12 +282,19 @@ def publish(
 
     Settings that are not given are those of the workspace's last build.
     """
-    from expertad.builder import publish_only
-
     settings = config.load(flags, config_file)
-    lines = publish_only(
-        settings, variant_name, out, repo_id, dry_run=dry_run, private=private, allow_images=allow_images
-    )
+    if preferences:
+        if variant_name != "full" or repo_id is not None:
+            raise ConfigError("--preferences are published to a folder, whole: leave out --variant and --push-to-hub")
+        from expertad.preferences import publish as publish_preferences
+
+        lines = publish_preferences(settings, out)
+    else:
+        from expertad.builder import publish_only
+
+        lines = publish_only(
+            settings, variant_name, out, repo_id, dry_run=dry_run, private=private, allow_images=allow_images
+        )
     for line in lines:
         click.echo(line)
     return 0

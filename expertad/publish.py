@@ -91,7 +91,6 @@ def publish(
     if with_images and image_root is None:
         raise ValueError("publishing with images needs image_root")
     variant = variant or Variant()
-    _require_ours(out)
     require_disjoint(tables)
     chosen: Tables = {
         config: sorted(records, key=lambda record: record.id)
@@ -111,9 +110,8 @@ def publish(
         "source_licence": info.source_licence,
         "rows": counts,
     }
-    if _is_published(out, stamp, verify):
-        return Published(out, digest, changed=False, counts=counts)
-    with replaced_folder(out) as folder:
+
+    def fill(folder: Path) -> None:
         for config in CONFIGS:
             _write_config(
                 chosen.get(config, ()), config, folder, variant, image_root if with_images else None, shard_bytes
@@ -127,8 +125,30 @@ def publish(
             charts.draw(records, info.grid, folder / "assets")
             synced.result()
         (folder / "README.md").write_text(card, encoding="utf-8")
+
+    return Published(out, digest, changed=write_published(out, stamp, fill, verify=verify), counts=counts)
+
+
+def write_published(out: Path, stamp: Row, fill: Callable[[Path], None], *, verify: bool = False) -> bool:
+    """Have a published folder stand at `out` as its stamp says; False when it did already.
+
+    Args:
+        out: the folder; new, empty, or an earlier publication of the same form.
+        stamp: what digest.json says, beside the files that it lists by itself; "form" tells what is no data set.
+        fill: writes the files into an empty folder.
+        verify: do not trust large files that stand there.
+
+    Raises:
+        WorkspaceError: the folder holds something else, or cannot be written.
+        DiskFull: no room is left.
+    """
+    _require_ours(out, stamp.get("form"))
+    if _is_published(out, stamp, verify):
+        return False
+    with replaced_folder(out) as folder:
+        fill(folder)
         _write_json(folder / DIGEST_FILE, {**stamp, "files": _sizes(folder), "sha256": _digests(folder)})
-    return Published(out, digest, changed=True, counts=counts)
+    return True
 
 
 def require_disjoint(tables: Tables) -> None:
@@ -160,7 +180,7 @@ def data_digest(tables: Tables, variant: Variant, *, with_images: bool) -> str:
     for config in CONFIGS:
         for record in tables.get(config, ()):
             row = to_row(record, config, reasoning=variant.reasoning)
-            digest.update(_dumps([config, row]).encode() + b"\n")
+            digest.update(dumps([config, row]).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -221,7 +241,7 @@ def _write_config(
     with ExitStack() as stack:
         add: Callable[[Row], None] | None = None
         if config != "held_out":
-            add = stack.enter_context(_json_list(folder / f"{config}.json"))
+            add = stack.enter_context(json_list(folder / f"{config}.json"))
 
         def rows() -> Iterator[Row]:
             for record in records:
@@ -246,7 +266,7 @@ def _json_row(record: Record, config: Config, variant: Variant, as_list: bool) -
 
 
 @contextmanager
-def _json_list(path: Path) -> Iterator[Callable[[Row], None]]:
+def json_list(path: Path) -> Iterator[Callable[[Row], None]]:
     """A JSON array with one row a line, written as rows come."""
     with path.open("w", encoding="utf-8") as file:
         file.write("[")
@@ -254,14 +274,15 @@ def _json_list(path: Path) -> Iterator[Callable[[Row], None]]:
 
         def add(row: Row) -> None:
             nonlocal separator
-            file.write(f"{separator}{_dumps(row)}")
+            file.write(f"{separator}{dumps(row)}")
             separator = ",\n"
 
         yield add
         file.write("\n]\n")
 
 
-def _dumps(value: object) -> str:
+def dumps(value: object) -> str:
+    """JSON on one line, as published."""
     return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
 
 
@@ -317,7 +338,10 @@ def _is_published(out: Path, stamp: Row, verify: bool) -> bool:
     return {**stamp, **written} == found and is_whole(out, found, verify=verify)
 
 
-def _require_ours(out: Path) -> None:
+def _require_ours(out: Path, form: str | None) -> None:
     """Refuse to replace a folder with anything else in it."""
-    if out.is_dir() and any(out.iterdir()) and not (out / DIGEST_FILE).is_file():
-        raise WorkspaceError(f"{out} holds other files than a published data set; choose a new or an empty folder")
+    if out.is_dir() and any(out.iterdir()):
+        found = read_stamp(out)
+        if not (out / DIGEST_FILE).is_file() or (found is not None and found.get("form") != form):
+            what = f"published {form}" if form else "a published data set"
+            raise WorkspaceError(f"{out} holds other files than {what}; choose a new or an empty folder")

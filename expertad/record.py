@@ -37,6 +37,7 @@ Kind = Literal[
     "llamafactory_pa_sft",
     "release_sc_grpo",
     "dataset_info",
+    "preferences",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -138,6 +139,17 @@ def messages(record: Record, *, reasoning: bool = True) -> list[dict[str, str]]:
         raise RecordError(f"{record.id}: {error}") from error
     prompt = ONE_SHOT_PROMPT if record.shot else ZERO_SHOT_PROMPT
     return [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+
+
+def parts(content: str) -> list[dict[str, str]]:
+    """A prompt with `<image>` in it as the blocks of a chat message: texts, and a placeholder for each image."""
+    blocks: list[dict[str, str]] = []
+    for number, text in enumerate(content.split("<image>")):
+        if number:
+            blocks.append({"type": "image"})
+        if text:
+            blocks.append({"type": "text", "text": text})
+    return blocks
 
 
 def to_row(record: Record, config: Config, *, reasoning: bool = True) -> dict[str, Any]:

@@ -30,6 +30,11 @@ OVERLAP = "overlap"
 REASONS = ("low_quality", "inconsistent", "inaccurate", "wrong_location", "wrong_type")
 
 
+def published_reason(reason: str) -> str:
+    """A reviewer's reason as published data name it; what somebody wrote freely may name people."""
+    return reason if reason in REASONS else "other"
+
+
 def shown(case: Case, draft: Draft) -> dict[str, Any]:
     """Everything a reviewer is shown about a draft, except hints that are derived from it."""
     region = case.region

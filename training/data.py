@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from expertad import pattern
 from expertad.errors import DataError, UserError
-from expertad.record import CONFIGS, ONE_SHOT_PROMPT, QUESTION, SCHEMA_VERSION, SPLIT_OF, ZERO_SHOT_PROMPT, Config
+from expertad.record import (
+    CONFIGS,
+    ONE_SHOT_PROMPT,
+    QUESTION,
+    SCHEMA_VERSION,
+    SPLIT_OF,
+    ZERO_SHOT_PROMPT,
+    Config,
+    parts,
+)
 from training.rewards import Truth
 
 if TYPE_CHECKING:
@@ -196,17 +205,6 @@ def digest(dataset: str) -> str:
             while block := file.read(1 << 20):
                 total.update(block)
     return total.hexdigest()
-
-
-def parts(content: str) -> list[dict[str, str]]:
-    """Published user content as the blocks of a chat message: text, and a placeholder for each `<image>`."""
-    blocks: list[dict[str, str]] = []
-    for i, text in enumerate(content.split(IMAGE)):
-        if i:
-            blocks.append({"type": "image"})
-        if text:
-            blocks.append({"type": "text", "text": text})
-    return blocks
 
 
 def prompt(shot: int, text: str) -> list[dict[str, Any]]:
