@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import orjson
 
-from expertad import checks, review, select
+from expertad import __version__, checks, review, select
 from expertad.agreement import Agreement, Score, calibration, measure
 from expertad.checks import CHECKS_VERSION, Finding, near_duplicates
 from expertad.config import Settings
@@ -167,6 +167,7 @@ class Build:
         self._verified: set[str] = set()
         self._tried: set[tuple[Stage, str]] = set()
         self._duplicates: dict[str, tuple[str, dict[str, str]]] = {}
+        self._refused: dict[str, tuple[str, str]] = {}
 
     @property
     def askers(self) -> tuple[Asker, ...]:
@@ -239,7 +240,8 @@ class Build:
         return self._conclude(samples, plan, selection, outcomes, held_out, known, found, 0)
 
     def _begin(self) -> tuple[Ingested, list[Sample], Plan]:
-        self._duplicates = self._recall_duplicates()
+        self._duplicates = self._recall_pairs("near_duplicates")
+        self._refused = self._recall_pairs("refused")
         found = ingest(self.source, self.ledger)
         samples = self.ledger.samples()
         self.ledger.append_verdicts(review.read_verdicts(self.settings.workspace / "review"))
@@ -436,7 +438,30 @@ class Build:
         verdicts = known.verdicts.get(sample.sample_id, ())
         people = self.settings.review_mode != "auto"
         ruling = review.rule(case, draft, findings, verdicts, people=people, overlap=self.overlap)
+        if ruling.state == "published" and (why := self._why_refused(case, draft, ruling.verdict)) is not None:
+            ruling = replace(ruling, state="rejected", reason=why)
         return Outcome(ruling.state, ruling.reason, None, case, draft, findings, ruling)
+
+    def refuse(self, faults: Mapping[str, str], result: Result) -> None:
+        """Reject what turned out to be no publishable row, for as long as the row would be the same.
+
+        Args:
+            faults: why, by sample.
+            result: in which these samples were to be published.
+        """
+        cases = {case.sample.sample_id: case for case in result.held_out}
+        for name, reason in faults.items():
+            outcome = result.outcomes.get(name)
+            if outcome is not None and outcome.case is not None:
+                verdict = outcome.ruling.verdict if outcome.ruling is not None else None
+                self._refused[name] = (_row_digest(outcome.case, outcome.draft, verdict), reason)
+            else:
+                self._refused[name] = (_row_digest(cases[name], None, None), reason)
+        self.ledger.remember("refused", orjson.dumps(self._refused).decode())
+
+    def _why_refused(self, case: Case, draft: Draft | None, verdict: Verdict | None) -> str | None:
+        digest, reason = self._refused.get(case.sample.sample_id, ("", ""))
+        return f"record: {reason}" if digest and digest == _row_digest(case, draft, verdict) else None
 
     def _draft(self, case: Case, key: str, known: Known) -> DraftRow | Outcome | None:
         """The draft that answers this case's two questions; or their quarantine; or None when they are to be asked."""
@@ -535,7 +560,9 @@ class Build:
         for sample in plan.held_out:
             case = self._case(sample, plan, known)
             if isinstance(case, Case):
-                ready.append(replace(case, shot=0))
+                case = replace(case, shot=0)
+                if self._why_refused(case, None, None) is None:
+                    ready.append(case)
             elif case.todo == "locate":
                 sights += self._sights(sample, plan, known)
         return tuple(ready), sights
@@ -572,8 +599,8 @@ class Build:
             self._duplicates[stratum] = known = (digest, near_duplicates(texts))
         return known[1]
 
-    def _recall_duplicates(self) -> dict[str, tuple[str, dict[str, str]]]:
-        text = self.ledger.recall("near_duplicates")
+    def _recall_pairs(self, name: str) -> dict[str, tuple[str, Any]]:
+        text = self.ledger.recall(name)
         return {} if text is None else {key: (value[0], value[1]) for key, value in orjson.loads(text).items()}
 
     def _repeats(self, outcome: Outcome, earlier: str) -> Outcome:
@@ -683,6 +710,13 @@ class Build:
         query = ImageFile(Path(name), sample.image_path, row.sha256, row.width, row.height)
         region = self._region(Path(root, sample.mask_path), query, known)
         return region if isinstance(region, str) else None
+
+
+def _row_digest(case: Case, draft: Draft | None, verdict: Verdict | None) -> str:
+    """Digest of all that a published row is made of, and of the program that makes it."""
+    images = (case.query.relative, case.query.sha256, case.reference.relative, case.reference.sha256)
+    made_of = (__version__, case.sample, images, case.reference_id, case.region, case.shot, draft, verdict)
+    return blake2b(repr(made_of).encode(), digest_size=16).hexdigest()
 
 
 def _judged(

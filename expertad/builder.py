@@ -18,14 +18,14 @@ from expertad.build import Build, Each, Outcome, Result, Stopped, in_process
 from expertad.card import PublishInfo, ReviewStats
 from expertad.checks import CHECKS_VERSION
 from expertad.config import Settings
-from expertad.errors import AbortError, ConfigError, ExpertADError, ReviewError, UserError
+from expertad.errors import AbortError, ConfigError, ExpertADError, RecordError, ReviewError, UserError
 from expertad.integrate import held_out as held_out_record
 from expertad.integrate import integrate
 from expertad.ledger import SELECTED_STATES, Accounting, Ledger, shared_reason
 from expertad.locate import workers
 from expertad.progress import Progress
 from expertad.publish import Published, publish
-from expertad.record import Config, Record
+from expertad.record import Config, Record, to_row, validate
 from expertad.report import write_report
 from expertad.review import PENDING_FILE, published_reason, revision
 from expertad.sources import open_source
@@ -234,15 +234,17 @@ def run(
     with opened(settings, shown, shared) as build:
         _remember(build.ledger, settings)
         reviewer, trouble = _pulled(settings, build.ledger, connect)
-        aborted = None
-        try:
-            result = build.run(each or here(build))
-        except Stopped as stopped:
-            result, aborted = stopped.result, str(stopped)
-        tables = integrated(build, result)
-        shown("publish", 0, 1)
-        published = _publish(build, result, tables, Variant(), settings.workspace / DATASET)
-        shown("publish", 1, 1)
+        aborted: str | None = None
+
+        def built() -> Result:
+            nonlocal aborted
+            try:
+                return build.run(each or here(build))
+            except Stopped as stopped:
+                aborted = str(stopped)
+                return stopped.result
+
+        result, published = _published(build, built(), built, Variant(), settings.workspace / DATASET)
         report = write_report(build, result, settings.workspace / REPORT)
         said: list[str] = []
         if reviewer is not None:
@@ -266,6 +268,42 @@ def _pulled(settings: Settings, ledger: Ledger, connect: Connect | None) -> tupl
     except ReviewError as error:
         return None, str(error)
     return reviewer, None
+
+
+def _published(
+    build: Build, result: Result, settle: Callable[[], Result], variant: Variant, out: Path
+) -> tuple[Result, Published]:
+    """Publish; when rows break their schema, reject them with the reason, settle again, and publish that."""
+    while True:
+        build.notify("publish", 0, 1)
+        try:
+            published = _publish(build, result, integrated(build, result), variant, out)
+        except RecordError:
+            faults = dict(_faults(build, result))
+            if not faults:
+                raise  # it is about no single row
+            build.refuse(faults, result)
+            result = replace(settle(), reused=result.reused)
+        else:
+            build.notify("publish", 1, 1)
+            return result, published
+
+
+def _faults(build: Build, result: Result) -> Iterator[tuple[str, str]]:
+    """Samples whose rows cannot be published, with the reason."""
+    for place, samples in result.selection.selected.items():
+        for sample in samples:
+            outcome = result.outcomes[sample.sample_id]
+            if outcome.state == "published":
+                try:
+                    validate(to_row(_record(outcome, {}, {}), place), place)  # type: ignore[arg-type]
+                except RecordError as error:
+                    yield sample.sample_id, str(error).removeprefix(f"{sample.sample_id}: ")
+    for case in result.held_out:
+        try:
+            validate(to_row(held_out_record(case, provenance={}), "held_out"), "held_out")
+        except RecordError as error:
+            yield case.sample.sample_id, str(error).removeprefix(f"{case.sample.sample_id}: ")
 
 
 def integrated(build: Build, result: Result) -> dict[Config, list[Record]]:
@@ -546,7 +584,7 @@ def publish_only(
                 "first, or name another folder with --out"
             )
         target = out or variant.folder(settings.workspace / DATASET)
-        published = _publish(build, result, integrated(build, result), variant, target)
+        result, published = _published(build, result, build.survey, variant, target)
     rows = ", ".join(f"{name} {count}" for name, count in published.counts.items())
     yield f"{published.path}: {rows}" + ("" if published.changed else " (unchanged)")
     if result.left:

@@ -113,3 +113,32 @@ def test_a_mapping_that_is_wrong_is_one_line_and_exit_2(expertad: Run, factory: 
     assert "'Pit', for the folder 'Ausbruch', is no coarse type" in done.err
     assert "Traceback" not in done.err
     assert json.dumps(done.json["error"], ensure_ascii=False)
+
+
+@pytest.mark.slow
+def test_a_row_that_cannot_be_published_is_rejected_with_the_reason_and_ends_nothing(
+    expertad: Run, factory: Path, tmp_path: Path
+):
+    # The pattern takes the whole name for the view, and some names are longer than a published view may be.
+    mapping = MAPPING.replace("(.+)_cam(\\d)", "(.{3})(.*)")
+    (factory / "expertad-folder.yaml").write_text(mapping, encoding="utf-8")
+    view = f"_{'links' * 7}"
+    folder = factory / "Gewinde"
+    for kind, end in (("test/Ausbruch", ""), ("ground_truth/Ausbruch", "_mask"), ("train/good", "")):
+        for number in range(3 if kind == "train/good" else 1):
+            (folder / kind / f"00{number}_cam1{end}.png").rename(folder / kind / f"00{number}{view}{end}.png")
+    words = ("build", "--source", "folder", "--root", factory, "--workspace", tmp_path / "W", "--json")
+    for held_out in (0, 0, 0.9):  # the second run finds it as the first left it
+        done = expertad(*words, "--held-out", held_out)
+        assert done.code == 0, done.err
+        assert done.json["ingested"] == done.json["selected"] + done.json["unselected"] + done.json["unusable"]
+        name = f"Gewinde/test/Ausbruch/000{view}"
+        assert name not in rows_of(tmp_path / "W")
+        told = expertad("status", "--workspace", tmp_path / "W", "--sample", name, "--json").json
+        if held_out == 0:
+            assert done.json["published"] > 2
+            assert done.json["pa_sft"] + done.json["sc_grpo"] == done.json["published"] == len(rows_of(tmp_path / "W"))
+            assert told["state"] == "rejected"
+            assert told["reason"].startswith("record: view: ")
+    again = expertad("publish", "--workspace", tmp_path / "W")
+    assert again.code == 0, again.err
