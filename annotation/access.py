@@ -13,9 +13,11 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from annotation.child import listens
 from expertad.errors import ReviewError
 
 FOLDER = "label-studio"
@@ -27,12 +29,14 @@ SECONDS = 120.0
 class Access:
     """What a client of a Label Studio server needs.
 
-    `document_root` is the folder whose subfolders the server may serve as local files, where it shares this disk.
+    `document_root` is the folder whose subfolders the server may serve as local files, where it shares this disk;
+    `public_url` is where other machines reach it, through whatever stands in front of it.
     """
 
     url: str
     token: str = field(repr=False)
     document_root: Path | None = None
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +50,31 @@ class Account:
 def known(workspace: Path) -> Access | None:
     """The way into the server that `expertad review serve` made for this workspace, whether it runs now or not.
 
+    While it does not run, something else may listen at its address: `served` tells.
+
     Raises:
         ReviewError: its files cannot be read.
     """
     folder = home(workspace)
     try:
         server = json.loads((folder / "server.json").read_text(encoding="utf-8"))
-        return Access(server["url"], (folder / "token").read_text(encoding="utf-8").strip(), folder / "files")
+        token = (folder / "token").read_text(encoding="utf-8").strip()
+        return Access(server["url"], token, folder / "files", server.get("public_url"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReviewError(
             f"{folder} cannot be read ({type(error).__name__}): run `expertad review serve` again, as its owner"
         ) from None
+
+
+def served(workspace: Path) -> bool:
+    """Whether that server, and no other program, answers at its address now; on this machine."""
+    try:
+        server = json.loads((home(workspace) / "server.json").read_text(encoding="utf-8"))
+        return urlsplit(server["url"]).port in listens(server["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def home(workspace: Path) -> Path:
@@ -75,7 +91,7 @@ def invite(access: Access) -> str:
     with client(access.url) as server:
         bearer = ask(server, "POST", "/api/token/refresh/", json={"refresh": access.token})["access"]
         path = ask(server, "GET", "/api/invite", headers={"Authorization": f"Bearer {bearer}"})["invite_url"]
-    return f"{access.url.rstrip('/')}{path}"
+    return f"{(access.public_url or access.url).rstrip('/')}{path}"
 
 
 def account_of(folder: Path, email: str) -> Account:

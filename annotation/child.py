@@ -1,10 +1,11 @@
-"""Programs that end with the process that started them, even when that is killed outright."""
+"""Programs that we start: they end with us, even when we are killed outright, and we can tell where they listen."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 # Asked of the kernel by the child itself: code between fork and exec would be unsafe where there are threads. The
 # parent may be gone before the child has asked, which it then sees from having another one.
@@ -22,3 +23,14 @@ def tied(command: Sequence[str | os.PathLike[str]]) -> list[str]:
     To be started from a thread that lives as long as the child may: the kernel looks at the thread.
     """
     return [sys.executable, "-I", "-c", _PROGRAM, str(os.getpid()), *(os.fspath(word) for word in command)]
+
+
+def listens(pid: int) -> set[int]:
+    """The TCP ports on which a process of this user waits for connections (Linux); none where it has ended."""
+    try:
+        sockets = {os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir()}
+        rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    except OSError:  # it has just closed something, or ended
+        return set()
+    listening = "0A"
+    return {int(row[1].split(":")[1], 16) for row in rows if row[3] == listening and f"socket:[{row[9]}]" in sockets}

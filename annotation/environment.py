@@ -20,9 +20,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from annotation.child import tied
 from expertad.errors import DiskFull, ExpertADError, ReviewError
+
+if TYPE_CHECKING:
+    from expertad.doctor import Finding
 
 VERSION = "1.23.2"
 PYTHONS = ((3, 11), (3, 13))
@@ -162,9 +166,13 @@ def _run(command: list[str | Path], folder: Path) -> None:
         tied(command), env=_clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
-    with done:
+    try:
         assert done.stdout is not None
         last = deque((line.rstrip() for line in done.stdout), maxlen=12)
+        done.wait()
+    finally:
+        done.kill()
+        done.communicate()
     if done.returncode == 0:
         return
     said = "\n".join(f"  {line}" for line in last if line)
@@ -187,6 +195,18 @@ def _clean_environment() -> dict[str, str]:
     }
 
 
+def look() -> Finding:
+    """What `expertad doctor` says about it; that it is missing is no fault, because it is made on first use."""
+    from expertad.doctor import Finding
+
+    folder = default_folder().absolute()
+    try:
+        ready = _ready(folder)
+    except ReviewError as error:
+        return Finding(False, "Label Studio", str(error))
+    return Finding(True, "Label Studio", f"{VERSION} in {folder}" + ("" if ready else ", made on first use (1 GB)"))
+
+
 def main() -> int:
     """Make the environment and print its program."""
     try:
@@ -194,6 +214,8 @@ def main() -> int:
     except ExpertADError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

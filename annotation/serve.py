@@ -19,13 +19,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
 from annotation.access import Access, Account, account_of, home, invite, known, token_of, write_private
-from annotation.child import tied
+from annotation.child import listens, tied
 from annotation.environment import Say, ensure
 from expertad.errors import AbortError, DiskFull, ReviewError
+from expertad.workspace import write_errors
 
 __all__ = ["Access", "Server", "invite", "known", "serve", "serving"]
 
@@ -51,7 +53,9 @@ class Server:
     process: subprocess.Popen[bytes]
 
 
-def serve(workspace: Path, port: int, email: str, environment: Path | None, say: Say) -> int:
+def serve(
+    workspace: Path, port: int, email: str, environment: Path | None, say: Say, public_url: str | None = None
+) -> int:
     """Run this workspace's Label Studio until Ctrl-C or SIGTERM, and end it then.
 
     Args:
@@ -60,12 +64,14 @@ def serve(workspace: Path, port: int, email: str, environment: Path | None, say:
         email: names the account, where there is none yet.
         environment: Label Studio's own virtual environment; None takes the usual one. Made on first use.
         say: takes one line for the user at a time; never a secret.
+        public_url: `https://…` of the front through which other machines reach it, if any; it has to pass on the name
+            it was asked by.
 
     Raises:
-        ReviewError: it cannot be started; says why.
+        ReviewError, WorkspaceError, DiskFull: it cannot be started; says why.
         AbortError: it ended by itself.
     """
-    with _terminated_as_interrupted(), serving(workspace, port, email, environment, say) as server:
+    with _terminated_as_interrupted(), serving(workspace, port, email, environment, say, public_url) as server:
         try:
             for line in _welcome(server, workspace):
                 say(line)
@@ -81,25 +87,33 @@ def _welcome(server: Server, workspace: Path) -> Iterator[str]:
     yield f"Label Studio answers at {url}; Ctrl-C ends it"
     yield f"log in as {server.account.email}; the password is in {server.folder / 'account.json'}"
     yield f"colleagues join through the link that `expertad review invite --workspace {workspace}` prints"
-    yield f"from another machine: ssh -L {port}:{HOST}:{port} {socket.gethostname()}, then open {url}"
+    if server.access.public_url:
+        yield f"from another machine: {server.access.public_url}"
+    else:
+        yield f"from another machine: ssh -L {port}:{HOST}:{port} {socket.gethostname()}, then open {url}"
 
 
 @contextmanager
-def serving(workspace: Path, port: int, email: str, environment: Path | None, say: Say) -> Iterator[Server]:
+def serving(
+    workspace: Path, port: int, email: str, environment: Path | None, say: Say, public_url: str | None = None
+) -> Iterator[Server]:
     """This workspace's Label Studio while the block runs; `serve` says what the arguments are and what is raised."""
     if not 0 < port < 65536:
         raise ReviewError(f"port {port} is none: give --port a number from 1 to 65535")
+    names = _names(public_url)
     folder, url = home(workspace), f"http://{HOST}:{port}"
-    with _writing(folder):
+    with write_errors(folder):
         for part in (folder, folder / "data", folder / "files"):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.chmod(0o700)
     with _only_server(folder, url):
         _must_be_free(port)
         program = ensure(environment, say)
-        with _writing(folder):
+        with write_errors(folder):
             if shutil.disk_usage(folder).free < ENOUGH_BYTES:
                 raise DiskFull(f"no space is left for Label Studio in {folder}; free some and run again")
+            for half_written in folder.glob("*.part"):
+                half_written.unlink()
             account = account_of(folder, email)
             log = _new_log(folder)
         if account.email != email.lower():
@@ -107,7 +121,7 @@ def serving(workspace: Path, port: int, email: str, environment: Path | None, sa
         try:
             process = subprocess.Popen(
                 tied([program, "start", "--no-browser", "--internal-host", HOST, "--port", str(port)]),
-                cwd=folder / "data", env=_environment(folder, account), umask=0o077, stdin=subprocess.DEVNULL,
+                cwd=folder / "data", env=_environment(folder, account) | names, umask=0o077, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT,
                 # Ctrl-C at the terminal reaches us alone, who then end it in order.
                 start_new_session=True,
@@ -116,9 +130,10 @@ def serving(workspace: Path, port: int, email: str, environment: Path | None, sa
             os.close(log)
         try:
             _wait_until_it_answers(process, folder, account, port, say)
-            with _writing(folder):
-                access = Access(url, token_of(folder, url, account), folder / "files")
-                write_private(folder / "server.json", json.dumps({"url": url, "pid": process.pid}) + "\n")
+            with write_errors(folder):
+                access = Access(url, token_of(folder, url, account), folder / "files", public_url)
+                found = {"url": url, "public_url": public_url, "pid": process.pid}
+                write_private(folder / "server.json", json.dumps(found) + "\n")
             yield Server(access, account, folder, process)
         finally:
             _stop(process)
@@ -138,20 +153,9 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ReviewError(
-            f"cannot use {error.filename or folder} for Label Studio: {error.strerror or error}; choose a "
-            "workspace you may write with --workspace"
-        ) from error
-
-
-@contextmanager
 def _only_server(folder: Path, url: str) -> Iterator[None]:
     """Keep the folder to this process; the operating system lets go of it however the process ends."""
-    with _writing(folder):
+    with write_errors(folder):
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -196,7 +200,6 @@ def _environment(folder: Path, account: Account) -> dict[str, str]:
         "LABEL_STUDIO_USERNAME": account.email,
         "LABEL_STUDIO_PASSWORD": account.password,
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "LABEL_STUDIO_ALLOWED_HOSTS": "127.0.0.1,localhost",
         "LABEL_STUDIO_CORS_ALLOW_ALL_ORIGINS": "false",
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
@@ -207,6 +210,21 @@ def _environment(folder: Path, account: Account) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
     }  # fmt: skip
+
+
+def _names(public_url: str | None) -> dict[str, str]:
+    """Settings for the names by which the server may be asked; it refuses every other."""
+    own = f"{HOST},localhost"
+    if public_url is None:
+        return {"LABEL_STUDIO_ALLOWED_HOSTS": own}
+    parts = urlsplit(public_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ReviewError(f"{public_url!r} is no address of a front: give one like https://review.example.org")
+    return {
+        "LABEL_STUDIO_ALLOWED_HOSTS": f"{own},{parts.hostname}",
+        "LABEL_STUDIO_HOST": f"{parts.scheme}://{parts.netloc}",
+        "LABEL_STUDIO_CSRF_TRUSTED_ORIGINS": f"{parts.scheme}://{parts.netloc}",
+    }
 
 
 def _database(environment: Mapping[str, str]) -> dict[str, str]:
@@ -227,10 +245,10 @@ def _wait_until_it_answers(
         if process.poll() is not None:
             words = _last_words(folder, account)
             raise ReviewError(f"Label Studio did not start (it ended with code {process.returncode}); {words}")
-        listens = _listens(process.pid)
-        if port in listens and _healthy(port):
+        ports = listens(process.pid)
+        if port in ports and _healthy(port):
             return
-        if listens and port not in listens:
+        if ports and port not in ports:
             raise ReviewError(
                 f"port {port} was taken by something else while Label Studio started: choose another with --port"
             )
@@ -242,17 +260,6 @@ def _wait_until_it_answers(
             say(f"still starting, {now - begun:.0f} s")
             told = now
         time.sleep(0.2)
-
-
-def _listens(pid: int) -> set[int]:
-    """The ports on which this process waits for connections (Linux)."""
-    try:
-        sockets = {os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir()}
-        rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    except OSError:  # it has just closed something, or ended
-        return set()
-    listening = "0A"
-    return {int(row[1].split(":")[1], 16) for row in rows if row[3] == listening and f"socket:[{row[9]}]" in sockets}
 
 
 def _healthy(port: int) -> bool:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -109,6 +110,19 @@ def test_killed_in_the_middle_it_is_made_again_and_nothing_works_on_behind(tmp_p
     code, out, err = make(folder, index)
     assert (code, said_by(out)) == (0, "a stand-in\n")
     assert err.startswith("making ")
+
+
+@pytest.mark.slow
+def test_stopped_in_order_it_stops_what_it_started(tmp_path: Path, index: Path):
+    folder = tmp_path / "environment"
+    process = start(folder, index)
+    while not (folder / "bin" / "python").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.count("\n")) == (130, 1)
+    wait_until_none_works_in(folder)
 
 
 def wait_until_none_works_in(folder: Path) -> None:

@@ -21,10 +21,10 @@ from label_studio import EMAIL, ENVIRONMENT, Person, builder, join, prepare, run
 from prefect_server import free_port
 from support import command, environment
 
-from annotation.access import Account, accepted, account_of, client, home, known, log_in, submit
+from annotation.access import Account, accepted, account_of, client, home, invite, known, log_in, served, submit
 from annotation.environment import VARIABLE, VERSION
-from annotation.serve import serving
-from expertad.errors import ReviewError
+from annotation.serve import serve, serving
+from expertad.errors import ReviewError, UserError
 
 
 class Command:
@@ -110,7 +110,7 @@ def assert_private(workspace: Path) -> None:
 @pytest.mark.slow
 def test_from_nothing_to_a_server_with_account_and_token_and_back(workspace: Path):
     """What other programs mean with DEBUG, PORT and the like, and an old setting left behind, change nothing."""
-    assert known(workspace) is None
+    assert (known(workspace), served(workspace)) == (None, False)
     misleading = {"DEBUG": "true", "PORT": "1", "HOST": "https://elsewhere.example", "SECRET_KEY": "known to all"}
     open_door = {"LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "false", "DATABASE_NAME": "/nowhere/db"}
     with started(workspace, free_port(), **misleading, **open_door) as serve:
@@ -121,6 +121,7 @@ def test_from_nothing_to_a_server_with_account_and_token_and_back(workspace: Pat
         assert str(home(workspace) / "account.json") in serve.text
         assert f"expertad review invite --workspace {workspace}" in serve.text
         assert whoami(workspace) == EMAIL
+        assert served(workspace)
         assert_private(workspace)
         with client(url) as visitor:
             log_in(visitor, account_of(home(workspace), EMAIL))
@@ -133,6 +134,8 @@ def test_from_nothing_to_a_server_with_account_and_token_and_back(workspace: Pat
         assert serve.end(signal.SIGTERM) == 0
         assert not server.is_running()
         assert not open_port(serve.port)
+        with socket.create_server(("127.0.0.1", serve.port)):
+            assert not served(workspace)
         assert not (home(workspace) / "data" / "label_studio.sqlite3-journal").exists()
         assert_private(workspace)
         said = serve.text + (home(workspace) / "server.log").read_text()
@@ -176,6 +179,21 @@ class Pages:
         with client(self._url) as visitor:
             log_in(visitor, self._account)
             return visitor.get(path).raise_for_status().text
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_behind_a_front_it_answers_to_that_name_too(workspace: Path):
+    prepare(workspace)
+    front = "https://review.example.org"
+    with serving(workspace, free_port(), EMAIL, ENVIRONMENT, print, front) as made:
+        assert invite(made.access).startswith(f"{front}/user/signup/?token=")
+        assert known(workspace) == made.access
+        for origin, status in ((front, 302), ("https://elsewhere.example", 403)):
+            with client(made.access.url) as colleague:
+                colleague.headers.update({"Host": "review.example.org", "Origin": origin})
+                form = {"email": EMAIL, "password": made.account.password}
+                assert submit(colleague, "/user/login/", **form).status_code == status
 
 
 @pytest.mark.server
@@ -290,6 +308,20 @@ def test_it_says_when_the_server_ends_by_itself(workspace: Path):
         assert [secret for secret in secrets_of(workspace) if secret in serve.text] == []
 
 
+@pytest.mark.server
+@pytest.mark.slow
+def test_interrupted_while_it_starts_it_ends_and_leaves_nothing(workspace: Path):
+    prepare(workspace)
+    with started(workspace, free_port()) as serve:
+        serve.until(lambda: psutil.Process(serve.process.pid).children())
+        (child,) = psutil.Process(serve.process.pid).children()
+        assert serve.end(signal.SIGTERM) == 130
+        assert not child.is_running()
+    assert "Traceback" not in serve.text
+    with running(workspace):
+        assert whoami(workspace) == EMAIL
+
+
 @pytest.mark.soak
 @pytest.mark.server
 def test_killed_at_any_moment_of_its_first_start_it_gets_there_in_the_end(workspace: Path):
@@ -352,13 +384,16 @@ def test_postgresql_is_taken_when_the_environment_names_it(
 def test_a_workspace_that_cannot_be_used_and_bad_words_are_said_plainly(tmp_path: Path):
     (tmp_path / "file").touch()
     for workspace, port, email, message in (
-        (tmp_path / "file", 8080, EMAIL, "file/label-studio for Label Studio: Not a directory; choose a workspace"),
+        (tmp_path / "file", 8080, EMAIL, "cannot use .*file/label-studio: Not a directory"),
         (tmp_path / "W", 70000, EMAIL, "port 70000 is none: give --port a number from 1 to 65535"),
         (tmp_path / "W", free_port(), "me", "'me' is no e-mail address"),
     ):
-        with pytest.raises(ReviewError, match=message):  # noqa: SIM117
-            with serving(workspace, port, email, stand_in(tmp_path / str(port), "exit 1"), print):
-                pytest.fail("it started")
+        stand = stand_in(tmp_path / str(port), "exit 1")
+        with pytest.raises(UserError, match=message), serving(workspace, port, email, stand, print):
+            pytest.fail("it started")
+    for front in ("review.example.org", "https://review.example.org/label-studio", "ftp://review.example.org"):
+        with pytest.raises(ReviewError, match=f"'{front}' is no address of a front"):
+            serve(tmp_path / "W", 8080, EMAIL, None, print, front)
 
 
 def test_damaged_files_are_named(workspace: Path):
