@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,9 +153,23 @@ def opened(
 ) -> Iterator[Build]:
     """Everything a build needs, held and opened, and closed at the end; with `asks=False` no teacher needs a key."""
     with hold(settings.workspace), open_ledger(settings) as ledger:
+        _refuse_another_source(settings, ledger)
         source = open_source(settings, lambda done, total: shown("draw", done, total))
         first, *others = askers(settings, ledger, shared, asks=asks)
         yield Build(settings, ledger, source, first, shown, *others)
+
+
+def _refuse_another_source(settings: Settings, ledger: Ledger) -> None:
+    """A workspace that was built from photographs is not filled with drawn ones because the flag was forgotten."""
+    remembered = ledger.recall(SETTINGS)
+    earlier = json.loads(remembered) if remembered is not None else {}
+    if "source" in settings.model_fields_set or earlier.get("source", settings.source) == settings.source:
+        return
+    root = f" --root {earlier['root']}" if earlier.get("root") else ""
+    raise UserError(
+        f"{settings.workspace} was built from another source: name it with --source {earlier['source']}{root}, or "
+        f"name another folder with --workspace to build the {settings.source} set in"
+    )
 
 
 def here(build: Build) -> Each:

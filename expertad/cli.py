@@ -219,10 +219,15 @@ def draw(folder: Path, parts: int, seed: int, profile: Any) -> int:
 @guarded
 def status(config_file: Path | None, as_json: bool, sample_id: str | None, **flags: Any) -> int:
     """Show the accounting of the last run: every sample in one state, with the commonest reasons."""
-    from expertad.inspect import print_sample, print_status
+    from expertad.inspect import no_status, print_sample, print_status
 
-    settings = config.load(flags, config_file)
-    return print_sample(settings, sample_id, as_json) if sample_id else print_status(settings, as_json)
+    try:
+        settings = config.load(flags, config_file)
+        return print_sample(settings, sample_id, as_json) if sample_id else print_status(settings, as_json)
+    except ExpertADError as error:
+        if as_json:
+            click.echo(no_status(str(error)))
+        raise
 
 
 LATER_SETTINGS = tuple(name for name in BUILD_SETTINGS if name != "variant")

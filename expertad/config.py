@@ -7,7 +7,9 @@ that variable or file is configuration.
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -20,6 +22,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from expertad.errors import ConfigError
 
 CONFIG_NAME = "expertad.toml"
+PREFIX = "EXPERTAD_"
+OTHER_VARIABLES = ("EXPERTAD_TEACHER_KEY", "EXPERTAD_LABEL_STUDIO", "EXPERTAD_ENVS")
+"""Variables that are read elsewhere: a teacher's key, Label Studio's environment, and the tests' environments."""
 
 TEACHER_SETTINGS = (
     "teacher",
@@ -47,7 +52,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 class Settings(BaseSettings):
     """Everything a build is a function of, besides what its ledger holds."""
 
-    model_config = SettingsConfigDict(env_prefix="EXPERTAD_", extra="forbid", frozen=True, toml_file=None)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=None)
     _toml: ClassVar[Path | None] = None
 
     source: SourceName = Field("drawn", description="Where samples come from.")
@@ -209,7 +214,22 @@ def load(flags: dict[str, Any] | None = None, config: Path | None = None) -> Set
     except ValidationError as error:
         where = f" (flags, EXPERTAD_ environment, {path})" if path.is_file() else " (flags, EXPERTAD_ environment)"
         raise ConfigError("; ".join(_explain(item) for item in error.errors()) + where) from None
+    _refuse_unknown_variables(found.key_env)
     return Settings.model_construct(found.model_fields_set, **dict(found))
+
+
+def _refuse_unknown_variables(key_env: str | None) -> None:
+    """A variable that nothing reads is a mistyped setting, and a build without it another build."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or name in known or variable in (*OTHER_VARIABLES, key_env):
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        advice = (
+            f"did you mean {PREFIX}{near[0]}?" if near else "unset it; `expertad config` prints the settings there are"
+        )
+        raise ConfigError(f"the environment variable {variable} is no setting: {advice}")
 
 
 def to_remember(settings: Settings) -> str:

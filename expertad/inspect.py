@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 import orjson
 
 from expertad.config import Settings
 from expertad.errors import UserError
-from expertad.ledger import Ledger, shared_reason
+from expertad.ledger import Accounting, Ledger, shared_reason
 from expertad.story import tell
 from expertad.workspace import hold, open_ledger
 
@@ -28,7 +29,7 @@ def print_status(settings: Settings, as_json: bool) -> int:
         problems = {name: why for name, (_, why, _) in ledger.categories().items() if why}
     if as_json:
         money = [dict(zip(("model", "stage", "currency"), key, strict=True)) | total for key, total in spent.items()]
-        payload = asdict(accounting) | {"reasons": reasons, "spent": money, "categories_not_read": problems}
+        payload = _status(accounting, reasons=reasons, spent=money, categories_not_read=problems)
         click.echo(orjson.dumps(payload).decode())
         return 0
     for state, count in asdict(accounting).items():
@@ -44,6 +45,15 @@ def print_status(settings: Settings, as_json: bool) -> int:
     for name, why in problems.items():
         click.echo(f"category {name} could not be read: {why}")
     return 0
+
+
+def _status(accounting: Accounting, **told: Any) -> dict[str, Any]:
+    return asdict(accounting) | {"reasons": {}, "spent": [], "categories_not_read": {}, "error": None} | told
+
+
+def no_status(error: str) -> str:
+    """The JSON object of `expertad status` where there is nothing to tell about."""
+    return orjson.dumps(_status(Accounting(*[0] * 8), error=error)).decode()
 
 
 def _reasons(ledger: Ledger) -> dict[str, dict[str, int]]:
@@ -74,9 +84,16 @@ def print_sample(settings: Settings, sample_id: str, as_json: bool) -> int:
 
 
 def release(settings: Settings, sample_ids: Sequence[str]) -> Iterator[str]:
-    """Let quarantined samples be asked again; yields what was done."""
+    """Let quarantined samples be asked again; yields what was done.
+
+    Raises:
+        UserError: one that is named is not quarantined.
+    """
     with open_ledger(settings, create=False) as ledger, hold(settings.workspace):
+        held = {sample for sample, _ in ledger.quarantined().values()}
+        if missing := sorted(set(sample_ids) - held):
+            raise UserError(
+                f"not quarantined: {', '.join(missing)}; nothing was changed, and `expertad status` tells more"
+            )
         released = ledger.release(sample_ids or None)
-    for missing in sorted(set(sample_ids) - set(released)):
-        yield f"{missing} is not quarantined"
     yield f"{len(released)} samples will be asked again by the next `expertad build`"

@@ -217,7 +217,11 @@ def choose(plan: Plan, judge: Judge, *, sizes: Mapping[str, int], limit: int | N
         viable = {stratum: row.count("viable") for stratum, row in verdicts.items()}
         quota = _quota(viable, asked, seed)
         target[place] = sum(quota.values())
-        if target[place] < asked:
+        if asked and plan.held_out and not any(plan.candidates.values()):
+            notes.append(
+                f"{place}: {asked} rows were asked for, and the held-out share leaves no part to take them from"
+            )
+        elif target[place] < asked:
             normal = sum(count for (_, kind), count in viable.items() if kind == NORMAL)
             notes.append(
                 f"{place}: {asked} rows were asked for and the source has enough for {target[place]} "

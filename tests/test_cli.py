@@ -149,6 +149,15 @@ def test_what_needs_a_build_says_so_and_leaves_nothing_behind(expertad: Run, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [(), ("--sample", "a/b"), ("--config", "none.toml")])
+def test_status_as_json_before_any_build_is_an_object_too(expertad: Run, tmp_path: Path, words: tuple[str, ...]):
+    done = expertad("status", "--workspace", "nowhere", "--json", *words)
+    assert done.code == 2
+    assert done.json["error"] in one_line(done)
+    assert (done.json["ingested"], done.json["published"], done.json["reasons"]) == (0, 0, {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_doctor_is_content_where_a_build_would_be(expertad: Run, bsdata: Path, tmp_path: Path):
     done = expertad("doctor", "--source", "real-iad", "--root", bsdata, "--workspace", "W")
     assert done.code == 0, done.out
@@ -220,10 +229,22 @@ def test_status_tells_the_accounting_and_one_sample(expertad: Run, workspace: Pa
 
 def test_retry_without_a_quarantine_says_so(expertad: Run, workspace: Path):
     done = expertad("retry", "no/such", "--workspace", workspace)
-    assert (done.code, done.out.splitlines()) == (
-        0,
-        ["no/such is not quarantined", "0 samples will be asked again by the next `expertad build`"],
-    )
+    assert (done.code, done.out) == (2, "")
+    assert "not quarantined: no/such; nothing was changed" in one_line(done)
+    everything = expertad("retry", "--workspace", workspace)
+    assert (everything.code, everything.out) == (0, "0 samples will be asked again by the next `expertad build`\n")
+
+
+def test_a_forgotten_source_does_not_fill_a_workspace_with_another(expertad: Run, copied: Path, bsdata: Path):
+    before = expertad("status", "--workspace", copied, "--json").json
+    for name in ("build", "estimate", "batch"):
+        done = expertad(name, "--workspace", copied)
+        assert done.code == 2
+        assert f"name it with --source real-iad --root {bsdata}, or name another folder" in one_line(done)
+    assert expertad("status", "--workspace", copied, "--json").json == before
+    assert not (copied / "drawn").exists()
+    again = expertad("build", "--workspace", copied, env={"EXPERTAD_SOURCE": "real-iad", "EXPERTAD_ROOT": str(bsdata)})
+    assert again.code == 0, again.err
 
 
 def test_report_and_publish_go_on_from_the_last_builds_settings(expertad: Run, copied: Path):

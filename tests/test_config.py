@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -71,6 +72,33 @@ def test_how_many_judge_is_remembered_by_the_ledger_alone():
     told = config.load({"overlap": 2, "grid": 4})
     again = config.as_before(config.load(), config.to_remember(told))
     assert (again.overlap, again.grid) == (None, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("EXPERTAD_SEDE", "did you mean EXPERTAD_SEED?"),
+        ("EXPERTAD_ONESHOT", "did you mean EXPERTAD_ONE_SHOT?"),
+        ("expertad_heldout", "did you mean EXPERTAD_HELD_OUT?"),
+        ("EXPERTAD_XYZ", "unset it"),
+    ],
+)
+def test_a_mistyped_variable_is_named_and_its_value_is_not(monkeypatch: pytest.MonkeyPatch, name: str, advice: str):
+    monkeypatch.setenv(name, "secret")
+    with pytest.raises(
+        ConfigError, match=rf"the environment variable {name} is no setting: {re.escape(advice)}"
+    ) as error:
+        config.load()
+    assert "secret" not in str(error.value)
+
+
+def test_variables_that_are_no_settings_but_are_read_pass(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EXPERTAD_LABEL_STUDIO", "/somewhere")
+    monkeypatch.setenv("EXPERTAD_TEACHER_KEY", "secret")
+    monkeypatch.setenv("EXPERTAD_KEY_ENV", "EXPERTAD_MY_KEY")
+    monkeypatch.setenv("EXPERTAD_MY_KEY", "secret")
+    monkeypatch.setenv("expertad_seed", "5")
+    assert config.load().seed == 5
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -177,6 +177,18 @@ def test_held_out_share_of_parts():
     assert abs(outside.count("held_out") / len(outside) - 0.1) < 0.01
 
 
+def test_a_held_out_share_that_leaves_nothing_is_named_as_the_reason():
+    samples = make("bolt", {"OK": 20, "HS": 20}, views=1)
+    notes = {
+        share: select.choose(
+            planned(samples, held_out=share), lambda _: "viable", sizes={"pa_sft": 50, "sc_grpo": 0}, limit=None, seed=0
+        ).notes
+        for share in (0.0, 1.0)
+    }
+    assert notes[1.0] == ("pa_sft: 50 rows were asked for, and the held-out share leaves no part to take them from",)
+    assert "the source has enough for" in notes[0.0][0]
+
+
 @given(st.integers(0, 200), st.dictionaries(st.text(max_size=3), st.integers(0, 40), max_size=8))
 def test_fill_gives_all_it_can_and_never_more_than_one_apart(total, capacity):
     share = select.fill(total, capacity, seed=1)
