@@ -203,7 +203,7 @@ def status(config_file: Path | None, given: dict[str, Any], as_json: bool, **fla
     with open_ledger(settings, create=False) as ledger:
         found = look(settings, ledger, Told())
     if as_json:
-        click.echo(orjson.dumps(found.to_json()).decode())
+        click.echo(orjson.dumps(found.to_json(), default=list).decode())
     else:
         for line in found.lines():
             click.echo(line)

@@ -41,7 +41,7 @@ class Pulled:
         skipped: tasks somebody skipped: undecided.
         refused: annotations that are no verdicts: the task's address, and why.
         stale: new verdicts about a text that has been replaced; kept, and without effect. Filled by who knows.
-        verdicts: everything that was read, oldest first.
+        new: the verdicts that were new, oldest first.
     """
 
     added: int = 0
@@ -49,7 +49,7 @@ class Pulled:
     skipped: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
     stale: list[Verdict] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    new: list[Verdict] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
         """What the builder reads."""
@@ -73,6 +73,7 @@ def pull(server: Server, ledger: Ledger) -> Pulled:
         ReviewError: the server refuses.
     """
     pulled = Pulled()
+    read: list[Verdict] = []
     projects = projects_of(server, workspace_id(ledger))
     if any(projects[role] for role in get_args(Role)):
         people = server.people()
@@ -81,10 +82,11 @@ def pull(server: Server, ledger: Ledger) -> Pulled:
                 tasks = _export(server, project.id)
                 known = ledger.shown({str(task.get("data", {}).get("revision")) for task in tasks})
                 for task in tasks:
-                    _read(task, server.address(project.id, task.get("id", 0)), role, known, people, pulled)
-    pulled.verdicts.sort(key=lambda verdict: (verdict.at, verdict.origin))
-    pulled.added = ledger.append_verdicts(pulled.verdicts)
-    pulled.known = len(pulled.verdicts) - pulled.added
+                    read += _read(task, server.address(project.id, task.get("id", 0)), role, known, people, pulled)
+    before = {verdict for given in ledger.verdicts().values() for verdict in given}
+    pulled.new = sorted((found for found in read if found not in before), key=lambda found: (found.at, found.origin))
+    pulled.added = ledger.append_verdicts(pulled.new)
+    pulled.known = len(read) - pulled.added
     return pulled
 
 
@@ -97,7 +99,7 @@ def mark_stale(pulled: Pulled, current: Mapping[str, str]) -> None:
     """
     pulled.stale = [
         verdict
-        for verdict in pulled.verdicts
+        for verdict in pulled.new
         if verdict.sample_id in current and current[verdict.sample_id] != verdict.revision
     ]
 
@@ -121,13 +123,14 @@ def _read(
     known: Mapping[str, Mapping[str, Any]],
     people: Mapping[int, str],
     pulled: Pulled,
-) -> None:
+) -> Iterator[Verdict]:
+    """The verdicts on one task; what is none is counted in `pulled`."""
     for annotation in task.get("annotations") or ():
         if annotation.get("was_cancelled"):
             pulled.skipped += 1
             continue
         try:
-            pulled.verdicts.append(verdict(annotation, task.get("data") or {}, address, role, known, people))
+            yield verdict(annotation, task.get("data") or {}, address, role, known, people)
         except Refusal as refusal:
             pulled.refused.append((address, str(refusal)))
 

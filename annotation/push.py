@@ -219,7 +219,8 @@ def push(
             # What was sent may have arrived, or arrive yet: look again before anything is sent twice.
             sleep(SETTLE_S)
     added = len(wanted.keys() - at_first)
-    if project.shown_model != MODEL_VERSION and wanted:
+    # The server knows no predictions of that name before there is one.
+    if project.shown_model != MODEL_VERSION and any(candidate.case.region for candidate in candidates):
         server.update_project(project.id, model_version=MODEL_VERSION)
     return Pushed(kind, project.id, f"{server.url}/projects/{project.id}", len(wanted), added, removed)
 
