@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -99,7 +100,7 @@ class Known:
         self.troubled = {sample_id for sample_id, _ in self.quarantined.values()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
     """Where the build stands at the end of a run.
 
@@ -114,7 +115,7 @@ class Result:
         left: how many samples wait for a call that this run did not make.
         reused: how many drafts were there when the run began.
         judged: the verdicts on the selected samples' present texts, by sample; those of calibration are not among them.
-        agreement: of the people who gave them.
+        shown: what their givers were shown, by revision.
         calibration: what each person scored in calibration.
     """
 
@@ -128,8 +129,13 @@ class Result:
     left: int
     reused: int
     judged: Mapping[str, Sequence[Verdict]]
-    agreement: tuple[Agreement, ...]
+    shown: Mapping[str, Mapping[str, Any]]
     calibration: tuple[Score, ...]
+
+    @cached_property
+    def agreement(self) -> tuple[Agreement, ...]:
+        """Of the people who gave these verdicts; only who asks pays for the library that measures it."""
+        return measure(self.judged, self.shown)
 
 
 class Build:
@@ -647,7 +653,7 @@ class Build:
             left=len(pending) - waiting,
             reused=reused,
             judged=judged,
-            agreement=measure(judged, shown),
+            shown=shown,
             calibration=self._calibration(known),
         )
 
