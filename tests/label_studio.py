@@ -11,7 +11,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -117,3 +117,21 @@ def choice(control: str, to: str, *values: str) -> dict[str, Any]:
 def text(control: str, to: str, value: str) -> dict[str, Any]:
     """The part of an annotation in which a TextArea control holds this text."""
     return {"from_name": control, "to_name": to, "type": "textarea", "value": {"text": [value]}}
+
+
+@contextmanager
+def steady(access: Access) -> Iterator[Callable[[int, list[dict[str, Any]]], None]]:
+    """Submit annotations one after the other over one connection, with one access token at a time."""
+    with client(access.url) as caller:
+        sent = 0
+
+        def post(task: int, result: list[dict[str, Any]]) -> None:
+            nonlocal sent
+            if sent % 500 == 0:
+                fresh = caller.post("/api/token/refresh/", json={"refresh": access.token}).raise_for_status()
+                caller.headers["Authorization"] = f"Bearer {fresh.json()['access']}"
+            sent += 1
+            reply = caller.post(f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": 9.5})
+            assert reply.status_code == 201, reply.text[:500]
+
+        yield post

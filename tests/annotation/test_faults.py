@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from faulty_proxy import faulty
-from label_studio import Person, builder, choice, running
+from label_studio import Person, builder, choice, running, steady
 from support import Run, command, environment
 
-from annotation.access import Access, client
 from expertad.ledger import Ledger, sqlite_url
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -116,21 +113,3 @@ def test_six_hundred_tasks_and_verdicts_survive_a_bad_wire(expertad: Run, waitin
         assert len(found) == SAMPLES
         assert access.token not in told
         assert access.token.encode() not in everything(waiting, but=waiting / "nothing")
-
-
-@contextmanager
-def steady(access: Access) -> Iterator[Callable[[int, list[dict]], None]]:
-    """Submit annotations one after the other over one connection, with one access token at a time."""
-    with client(access.url) as caller:
-        sent = 0
-
-        def post(task: int, result: list[dict]) -> None:
-            nonlocal sent
-            if sent % 500 == 0:
-                fresh = caller.post("/api/token/refresh/", json={"refresh": access.token}).raise_for_status()
-                caller.headers["Authorization"] = f"Bearer {fresh.json()['access']}"
-            sent += 1
-            reply = caller.post(f"/api/tasks/{task}/annotations/", json={"result": result, "lead_time": 9.5})
-            assert reply.status_code == 201, reply.text[:500]
-
-        yield post
