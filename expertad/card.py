@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,17 @@ import yaml
 
 from expertad import __version__
 from expertad.agreement import Agreement
-from expertad.record import CONFIGS, ONE_SHOT_PROMPT, QUESTION, SCHEMA_VERSION, SPLIT_OF, Config, Record
+from expertad.record import (
+    CONFIGS,
+    EXPERT_PROMPT,
+    ONE_SHOT_PROMPT,
+    QUESTION,
+    SCHEMA_VERSION,
+    SPLIT_OF,
+    ZERO_SHOT_PROMPT,
+    Config,
+    Record,
+)
 from expertad.variant import Variant
 
 GROUNDED = "grounded"
@@ -240,6 +251,7 @@ def _loading(tables: Mapping[Config, Sequence[Record]], info: PublishInfo, with_
         else f'Images are not included: `row["images"]` holds paths relative to the source\'s `{info.image_root}/` '
         'folder, and `row["image_sha256"]` tells whether a file there is the one meant.'
     )
+    one_shot = any(record.shot for record in tables.get("sc_grpo", ()))
     loads = "\n".join(
         f'{config} = load_dataset("path/to/this/folder", "{config}", split="{SPLIT_OF[config]}")' for config in filled
     )
@@ -253,15 +265,20 @@ from datasets import load_dataset
 
 {images}
 
-PA-SFT with LLaMA-Factory (`pa_sft.json` in its sharegpt form; the images come from the source):
+PA-SFT with LLaMA-Factory (`pa_sft.json` in its sharegpt form; the images come from the source). Its `full` training
+leaves the vision tower and the projector frozen unless told otherwise; the paper trains all weights:
 
 ```yaml
 dataset_dir: path/to/this/folder
 dataset: expert_ad_pa_sft
 media_dir: path/to/{info.image_root}
+finetuning_type: full
+freeze_vision_tower: false
+freeze_multi_modal_projector: false
 ```
 
-SC-GRPO with TRL; `solution` reaches the reward functions as a keyword argument:
+SC-GRPO with TRL; it asks with the paper's instruction before the question, and `solution` reaches the reward functions
+as a keyword argument:
 
 ```python
 import os
@@ -271,11 +288,16 @@ from PIL import Image
 
 rows = load_dataset("json", data_files="path/to/this/folder/sc_grpo.json", split="train")
 
+{_frames(one_shot)}
+
 
 def to_prompt(row):
     paths = row["image"] if isinstance(row["image"], list) else [row["image"]]
     images = [Image.open(os.path.join("path/to/{info.image_root}", path)) for path in paths]
-    content = [{{"type": "image"}} for _ in images] + [{{"type": "text", "text": row["problem"]}}]
+    frame = {"TWO if len(images) == 2 else ONE" if one_shot else "ONE"}.format(question=row["problem"])
+    content = []
+    for number, text in enumerate(frame.split("<image>")):
+        content += [{{"type": "image"}}] * (number > 0) + [{{"type": "text", "text": text}}] * bool(text)
     return {{"prompt": [{{"role": "user", "content": content}}], "images": images}}
 
 
@@ -284,6 +306,22 @@ rows = rows.map(to_prompt, remove_columns=["image"])  # then GRPOTrainer(train_d
 
 A file whose rows all show one image gives it as a path; otherwise every row of the file gives a list, the reference
 before the query."""
+
+
+def _frames(one_shot: bool) -> str:
+    """Python lines with the prompts of SC-GRPO; the one of two images only where the data have such rows."""
+
+    def line(name: str, prompt: str) -> str:
+        text = prompt.removesuffix(QUESTION) + EXPERT_PROMPT
+        pieces = [piece + "\n" for piece in text.split("\n")]
+        pieces[-1] = pieces[-1].removesuffix("\n")
+        body = "\n".join(f"    {json.dumps(piece)}" for piece in pieces)
+        return f"{name} = (\n{body}\n)"
+
+    lines = [line("ONE", ZERO_SHOT_PROMPT)]
+    if one_shot:
+        lines += ["# The first image is the normal reference, the second the query.", line("TWO", ONE_SHOT_PROMPT)]
+    return "\n".join(lines)
 
 
 def _columns(info: PublishInfo) -> str:

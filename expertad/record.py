@@ -25,6 +25,12 @@ ONE_SHOT_PROMPT = (
     f"<image>\nFollowing is image of test sample: <image>\n{QUESTION}"
 )
 
+EXPERT_PROMPT = (
+    "You are an expert in detecting defects in image. "
+    "Your task is to detect if there are any defects in the test image. \n {question}"
+)
+"""What SC-GRPO asks, where the question stands alone in PA-SFT (Table 8)."""
+
 Config = Literal["pa_sft", "sc_grpo", "held_out"]
 CONFIGS: tuple[Config, ...] = get_args(Config)
 SPLIT_OF: dict[Config, str] = {"pa_sft": "train", "sc_grpo": "train", "held_out": "test"}

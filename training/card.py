@@ -8,12 +8,14 @@ from typing import Any
 
 from training.settings import Settings
 
+EVALUATED = {"backbone": "backbone, untaught", "pa_sft": "after PA-SFT", "sc_grpo": "after SC-GRPO"}
+"""What a run evaluates, in order, and how its tables call it."""
+
 
 def write_card(run: Settings, out: Path) -> str:
     """Writes `<out>/README.md` from the run's own files; returns the table of scores."""
     facts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    scores = {name: _scores(out / f"evaluate_{name}" / "scores.json") for name in ("pa_sft", "sc_grpo")}
-    table = _table(scores)
+    table = _table({shown: _scores(out / f"evaluate_{name}" / "scores.json") for name, shown in EVALUATED.items()})
     grpo = run.sc_grpo
     tuned = f"LoRA of rank {run.lora.rank}" if run.lora.rank else f"all weights, {run.pa_sft.freeze} frozen"
     lines = [
@@ -30,7 +32,8 @@ def write_card(run: Settings, out: Path) -> str:
         "",
         table,
         "",
-        "Half widths of 95 % intervals behind ±. Balanced accuracy is by label; an unreadable answer is wrong.",
+        "Half widths of 95 % intervals behind ±. Balanced accuracy is by label; an unreadable answer is wrong. The",
+        "backbone was not taught the tags, so it earns no rewards; its answer is the first yes or no of its own words.",
         "",
         "## Training",
         "",
@@ -55,7 +58,7 @@ def _scores(path: Path) -> dict[str, Any]:
 
 def _table(scores: dict[str, dict[str, Any]]) -> str:
     lines = [
-        "| after | images | balanced accuracy | format | location | type | total reward |",
+        "| model | images | balanced accuracy | format | location | type | total reward |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, s in scores.items():

@@ -177,7 +177,7 @@ def check_data(run: Settings, memory_file: Path | None = None, log: Callable[[st
         "held_out": 1,
     }
     for config in data.CONFIGS:
-        rows = data.load_rows(run.dataset, config, root)
+        rows = data.rows_of(run, config)
         if len(rows) < least[config]:
             raise CheckError(
                 f"{run.dataset}: {config} has {len(rows)} rows, one step needs {least[config]}; "

@@ -19,6 +19,7 @@ from expertad import pattern
 from expertad.errors import DataError, UserError
 from expertad.record import (
     CONFIGS,
+    EXPERT_PROMPT,
     ONE_SHOT_PROMPT,
     QUESTION,
     SCHEMA_VERSION,
@@ -32,15 +33,11 @@ from training.rewards import Truth
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from training.settings import Settings
+
 IMAGE = "<image>"
 TEST_QUESTION = "Are there any defects in the test image?"
 """How Table 8 words the question when testing; training data say "query image"."""
-
-EXPERT_PROMPT = (
-    "You are an expert in detecting defects in image. "
-    "Your task is to detect if there are any defects in the test image. \n {question}"
-)
-"""What SC-GRPO asks (Table 8)."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
@@ -89,6 +86,11 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
         load_from_cache_file=False,
     )
     return rows.cast_column("images", List(Image()))
+
+
+def rows_of(run: Settings, config: Config) -> Dataset:
+    """`load_rows` for a run: its data set, and its image root where it has one."""
+    return load_rows(run.dataset, config, Path(run.image_root) if run.image_root else None)
 
 
 def _cache(folder: Path) -> str | None:

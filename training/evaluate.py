@@ -1,29 +1,37 @@
 """Evaluation on the held-out parts: generate, read with the one parser, balanced accuracy by label.
 
-    torchrun --nproc-per-node N -m training.evaluate --config RUN/config.yaml --model DIR --out DIR
+    torchrun --nproc-per-node N -m training.evaluate --config RUN/config.yaml --model DIR --out DIR [--untaught]
 
 Balanced accuracy is the mean of the accuracies on normal and on anomalous images, by label and never by path. An answer
 that reads as neither yes nor no is wrong, and counted. Each process generates for its share of the rows.
+
+A backbone that was never taught the tags (`--untaught`) answers in its own words, as the paper's baselines do: where it
+writes no answer tag, the first word of its text that is yes or no is its answer, and a few words are enough.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any, Protocol
 
-from expertad.errors import ExpertADError
 from expertad.record import QUESTION
 from training import backbones, settings, stage
-from training.data import TEST_QUESTION, TRUTH_COLUMNS, load_rows, prompt
+from training.data import TEST_QUESTION, TRUTH_COLUMNS, prompt, rows_of
 from training.rewards import Truth, read, scheme
 from training.rewards.scheme import total
+from training.rewards.truth import Reading
+
+UNTAUGHT_TOKENS = 32
+"""A model that was not taught to reason first gives its answer within so many tokens, or none."""
+
+_PLAIN_ANSWER = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 
 
 class Engine(Protocol):
@@ -71,12 +79,25 @@ def interval(hits: int, n: int) -> float:
     return 1.96 * sqrt(p * (1 - p) / (n + 4))
 
 
-def score(predictions: Iterable[dict[str, Any]], grid: int = 3) -> dict[str, Any]:
+def read_untaught(completion: str) -> Reading:
+    """Reads the completion of a model that does not know the tags: the first "yes" or "no" is its answer.
+
+    Examples: "Yes, there is a noticeable scratch." says yes; "There are no defects." says no; "Nothing." says neither.
+    """
+    reading = read(completion)
+    if reading.answer is not None:
+        return reading
+    found = _PLAIN_ANSWER.search(completion)
+    return replace(reading, answer=found.group().lower()) if found else reading
+
+
+def score(predictions: Iterable[dict[str, Any]], grid: int = 3, *, untaught: bool = False) -> dict[str, Any]:
     """Scores completions.
 
     Args:
         predictions: rows with completion, category and the truth columns.
         grid: n of the data set's grid.
+        untaught: read answers as `read_untaught` does; rewards stay those of the tags.
 
     Returns:
         n, balanced_accuracy and its ci95 half width, accuracy by label, unread answers, share of each pattern kept,
@@ -87,7 +108,7 @@ def score(predictions: Iterable[dict[str, Any]], grid: int = 3) -> dict[str, Any
     rows = []
     for p in predictions:
         truth = Truth.from_row(p, grid)
-        reading = read(p["completion"])
+        reading = read_untaught(p["completion"]) if untaught else read(p["completion"])
         paid = paper.pay(p["completion"], truth)
         rows.append((p["category"], truth, reading, paid))
     normal = [reading.says(truth) for _, truth, reading, _ in rows if not truth.anomalous]
@@ -111,8 +132,8 @@ def score(predictions: Iterable[dict[str, Any]], grid: int = 3) -> dict[str, Any
         "type_on_found": _mean([paid["type"].value or 0.0 for paid in found]),
         "rewards": {
             "total": _mean_ci(totals),
-            "accuracy": _mean_ci([paid["accuracy"].value or 0.0 for *_, paid in rows]),
-            "consistency": _mean_ci([paid["consistency"].value or 0.0 for *_, paid in rows]),
+            "accuracy": _share_ci([paid["accuracy"].value or 0.0 for *_, paid in rows]),
+            "consistency": _share_ci([paid["consistency"].value or 0.0 for *_, paid in rows]),
         },
     }
     categories: dict[str, tuple[list[bool], list[bool]]] = {}
@@ -140,9 +161,14 @@ def _mean_ci(values: Sequence[float]) -> dict[str, float]:
     return {"mean": mean, "ci95": 1.96 * sqrt(variance / n)}
 
 
+def _share_ci(values: Sequence[float]) -> dict[str, float]:
+    """As `_mean_ci` for rewards that are 0 or 1, whose interval must not vanish when all are alike."""
+    return {"mean": sum(values) / len(values), "ci95": interval(round(sum(values)), len(values))}
+
+
 def predict(run: settings.Settings, engine: Engine, rank: int, world: int) -> list[dict[str, Any]]:
     """Generates for every `world`-th held-out row from `rank` on."""
-    rows = load_rows(run.dataset, "held_out", Path(run.image_root) if run.image_root else None)
+    rows = rows_of(run, "held_out")
     e = run.evaluate
     count = min(e.rows, len(rows)) if e.rows else len(rows)
     question = TEST_QUESTION if e.question == "test" else QUESTION
@@ -158,7 +184,7 @@ def predict(run: settings.Settings, engine: Engine, rank: int, world: int) -> li
     return predictions
 
 
-def run_evaluation(run: settings.Settings, model: str, out: Path) -> None:
+def run_evaluation(run: settings.Settings, model: str, out: Path, *, untaught: bool = False) -> None:
     """Evaluates a model and writes predictions.jsonl, scores.json and done.json."""
     import torch
     from accelerate import PartialState
@@ -169,13 +195,14 @@ def run_evaluation(run: settings.Settings, model: str, out: Path) -> None:
     start = time.monotonic()
     loaded = backbones.load_model(model, run.machine.dtype).to(state.device).eval()
     processor = backbones.load_processor(model, run.arch, run.max_pixels)
-    engine = TransformersEngine(loaded, processor, run.evaluate.max_tokens)
+    tokens = min(run.evaluate.max_tokens, UNTAUGHT_TOKENS) if untaught else run.evaluate.max_tokens
+    engine = TransformersEngine(loaded, processor, tokens)
     own = predict(run, engine, state.process_index, state.num_processes)
     predictions = sorted(gather_object(own), key=lambda p: p["id"])
     if state.is_main_process:
         with (out / "predictions.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
-        scores = score(predictions, run.grid)
+        scores = score(predictions, run.grid, untaught=untaught)
         (out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         stage.write_done(out, {"seconds": round(time.monotonic() - start, 1)})
         shown = {k: scores[k] for k in ("n", "balanced_accuracy", "format", "location_on_found", "type_on_found")}
@@ -184,18 +211,12 @@ def run_evaluation(run: settings.Settings, model: str, out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of every process of the evaluation."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True)
+    parser = stage.command_line("evaluate", __doc__)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
-    stage.end_with_parent()
-    try:
-        run_evaluation(settings.read(args.config), args.model, args.out)
-    except ExpertADError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    parser.add_argument("--untaught", action="store_true", help="the model does not know the tags: read its own words")
+    return stage.run_process(
+        parser, argv, lambda run, args: run_evaluation(run, args.model, args.out, untaught=args.untaught)
+    )
 
 
 if __name__ == "__main__":

@@ -9,18 +9,15 @@ after a kill, it goes on from the last checkpoint with the same data order.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from expertad.errors import ConfigError, ExpertADError
+from expertad.errors import ConfigError
 from training import backbones, settings, stage
 from training.compat import import_torchvision
-from training.data import load_rows, pa_sft_rows
+from training.data import pa_sft_rows, rows_of
 
 
 def longest(rows: Any, processor: Any, tokens_of: Callable[[int], int]) -> tuple[int, str]:
@@ -47,8 +44,7 @@ def train(run: settings.Settings, out: Path) -> None:
     from trl import SFTConfig, SFTTrainer
 
     out.mkdir(parents=True, exist_ok=True)
-    root = Path(run.image_root) if run.image_root else None
-    rows = pa_sft_rows(load_rows(run.dataset, "pa_sft", root), run.pa_sft.sentences)
+    rows = pa_sft_rows(rows_of(run, "pa_sft"), run.pa_sft.sentences)
 
     class PaSftTrainer(stage.StageTrainer, SFTTrainer):
         """TRL's trainer, which needs nothing else for these backbones."""
@@ -92,38 +88,23 @@ def train(run: settings.Settings, out: Path) -> None:
         processing_class=processor,
         peft_config=lora,
     )
-    start = time.monotonic()
-    trainer.train(resume_from_checkpoint=stage.last_checkpoint(out))
-    seconds = time.monotonic() - start
-    stage.save_final(trainer, processor, run, run.model, out)
-    if trainer.accelerator.is_main_process:
-        history = trainer.state.log_history
-        stage.write_curves(history, out)
-        stage.line_figure(
-            out / "loss.png",
-            [
-                ("PA-SFT loss", {"loss": stage.curve(history, "loss")}),
-                ("token accuracy", {"accuracy": stage.curve(history, "mean_token_accuracy")}),
-            ],
-        )
-        facts = stage.facts(trainer, seconds)
-        stage.write_done(out, facts | {"loss": stage.curve(history, "loss")[1][-1:]})
-        print(json.dumps({"stage": "pa_sft", **facts}), flush=True)
+    stage.train_to_end("pa_sft", trainer, processor, run, run.model, out, figure)
+
+
+def figure(history: Sequence[dict[str, Any]], out: Path) -> None:
+    """Loss and token accuracy over steps."""
+    stage.line_figure(
+        out / "loss.png",
+        [
+            ("PA-SFT loss", {"loss": stage.curve(history, "loss")}),
+            ("token accuracy", {"accuracy": stage.curve(history, "mean_token_accuracy")}),
+        ],
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of every process of the stage."""
-    parser = argparse.ArgumentParser(prog="python -m training.pa_sft", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
-    stage.end_with_parent()
-    try:
-        train(settings.read(args.config), args.out)
-    except ExpertADError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return stage.run_process(stage.command_line("pa_sft", __doc__), argv, lambda run, args: train(run, args.out))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m training.run_all`: PA-SFT, SC-GRPO and their evaluation, from one command that can be repeated.
+"""`python -m training.run_all`: PA-SFT, SC-GRPO and evaluation before and after each, from one command to repeat.
 
 Looks first (training.checks), then runs each stage as its own processes and skips what an earlier run finished. All
 that a run makes lies in one folder: config.yaml, manifest.json (versions, digests), the stages' folders with
@@ -89,18 +89,19 @@ def plan(run: Settings, out: Path, torchrun: Sequence[str] = ()) -> list[Step]:
         start = [sys.executable, "-m", "torch.distributed.run", *nodes, *where, "--nproc-per-node", str(processes)]
         return (*start, "-m", module, "--config", config, *words)
 
+    def evaluation(of: str, model: str, *words: str) -> Step:
+        folder = out / f"evaluate_{of}"
+        command = launch(everyone, "training.evaluate", "--model", model, "--out", str(folder), *words)
+        return Step(folder.name, command, folder / stage.DONE, environment)
+
     everyone = run.machine.processes
     sft, grpo = out / "pa_sft", out / "sc_grpo"
+    steps.append(evaluation("backbone", run.model, "--untaught"))
     steps.append(Step("pa_sft", launch(everyone, "training.pa_sft", "--out", str(sft)), sft / stage.DONE, environment))
-    steps.append(_evaluation(launch, everyone, sft, out / "evaluate_pa_sft", environment))
+    steps.append(evaluation("pa_sft", str(sft / stage.FINAL)))
     steps.append(_sc_grpo(run, launch, sft, grpo, environment))
-    steps.append(_evaluation(launch, everyone, grpo, out / "evaluate_sc_grpo", environment))
+    steps.append(evaluation("sc_grpo", str(grpo / stage.FINAL)))
     return steps
-
-
-def _evaluation(launch: Any, processes: int, model: Path, out: Path, environment: Any) -> Step:
-    words = ("--model", str(model / stage.FINAL), "--out", str(out))
-    return Step(out.name, launch(processes, "training.evaluate", *words), out / stage.DONE, environment)
 
 
 def _sc_grpo(run: Settings, launch: Any, sft: Path, out: Path, environment: Any) -> Step:
@@ -136,6 +137,7 @@ def _smoke_steps(run: Settings, out: Path) -> list[Step]:
     tiny = (sys.executable, "-m", "training.tiny", "--arch", run.arch, "--dataset", run.dataset, "--out", str(base))
     tiny += ("--hidden", str(smoke.hidden), "--layers", str(smoke.layers), "--vision-hidden", str(smoke.vision_hidden))
     tiny += ("--vision-layers", str(smoke.vision_layers), "--vocabulary", str(smoke.vocabulary))
+    tiny += ("--image", str(smoke.image), "--patch", str(smoke.patch))
     tiny += ("--warm-steps", str(smoke.warm_steps), "--seed", str(run.seed))
     environment = (("OMP_NUM_THREADS", "1"), ("HF_HUB_OFFLINE", "1"))
     return [

@@ -16,18 +16,14 @@ Where the update of TRL 1.16 is not Algorithm 1's:
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from expertad.errors import ExpertADError
 from training import settings, stage
 from training.compat import import_torchvision
-from training.data import check_truths, load_rows, sc_grpo_rows
+from training.data import check_truths, rows_of, sc_grpo_rows
 from training.health import Health
 from training.rewards import reward_functions, scheme
 
@@ -80,7 +76,7 @@ def make_trainer(run: settings.Settings, model: str, out: Path) -> tuple[Any, An
     from training.trainer import ScGrpoTrainer
 
     chosen = scheme(run.sc_grpo.rewards, run.sc_grpo.location)
-    rows = load_rows(run.dataset, "sc_grpo", Path(run.image_root) if run.image_root else None)
+    rows = rows_of(run, "sc_grpo")
     check_truths(rows, run.grid)
     rows = sc_grpo_rows(rows, run.sc_grpo.prompt)
     trl_arguments = arguments(run, out)
@@ -118,33 +114,14 @@ def train(run: settings.Settings, model: str, out: Path) -> None:
     """Runs the stage to its end; goes on from the last checkpoint after a kill."""
     out.mkdir(parents=True, exist_ok=True)
     trainer, processor = make_trainer(run, model, out)
-    start = time.monotonic()
-    trainer.train(resume_from_checkpoint=stage.last_checkpoint(out))
-    seconds = time.monotonic() - start
-    stage.save_final(trainer, processor, run, model, out)
-    if trainer.accelerator.is_main_process:
-        history = trainer.state.log_history
-        stage.write_curves(history, out)
-        figure(history, out)
-        facts = stage.facts(trainer, seconds)
-        stage.write_done(out, facts)
-        print(json.dumps({"stage": "sc_grpo", **facts}), flush=True)
+    stage.train_to_end("sc_grpo", trainer, processor, run, model, out, figure)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of every process of the stage."""
-    parser = argparse.ArgumentParser(prog="python -m training.sc_grpo", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True)
+    parser = stage.command_line("sc_grpo", __doc__)
     parser.add_argument("--model", required=True, help="the PA-SFT model, or any backbone to start from")
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
-    stage.end_with_parent()
-    try:
-        train(settings.read(args.config), args.model, args.out)
-    except ExpertADError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return stage.run_process(parser, argv, lambda run, args: train(run, args.model, args.out))
 
 
 if __name__ == "__main__":

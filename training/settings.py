@@ -117,6 +117,8 @@ class Smoke:
     layers: int = 2
     vision_hidden: int = 64
     vision_layers: int = 2
+    image: int = 84
+    patch: int = 14
     vocabulary: int = 1024
     warm_steps: int = 200
 
@@ -167,12 +169,20 @@ def merge(base: T, changes: Mapping[str, Any], where: str) -> T:
             value = merge(old, value, f"{where}.{key}")
         elif isinstance(old, bool) is not isinstance(value, bool) and isinstance(old, bool | int | float):
             raise ConfigError(f"{where}.{key}: {value!r} is no {type(old).__name__}")
-        elif isinstance(old, float) and isinstance(value, int):
-            value = float(value)
+        elif isinstance(old, float) and isinstance(value, int | str) and _number(value) is not None:
+            value = _number(value)
         elif old is not None and not isinstance(value, type(old)) and not is_dataclass(old):
             raise ConfigError(f"{where}.{key}: {value!r} is no {type(old).__name__}")
         new[key] = value
     return replace(base, **new)  # type: ignore[type-var]
+
+
+def _number(value: int | str) -> float | None:
+    """A number, also in a spelling that YAML 1.1 takes for text, such as 1e-5; None when it is none."""
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def presets() -> list[str]:

@@ -1,7 +1,8 @@
-"""What both training stages share: model and processor, resuming, the final folder, curves."""
+"""What the stages share: their command line, model and processor, resuming, the final folder, curves."""
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import json
 import os
@@ -9,13 +10,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from expertad.errors import ExpertADError
 from training import backbones
 from training.compat import read_numbered_cpus
-from training.settings import Settings
+from training.settings import Settings, read
 
 FINAL = "final"
 DONE = "done.json"
@@ -28,6 +30,30 @@ def end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def command_line(module: str, doc: str | None) -> argparse.ArgumentParser:
+    """The parser of a stage's command line, with what every stage is told: its settings and its folder."""
+    parser = argparse.ArgumentParser(prog=f"python -m training.{module}", description=(doc or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="config.yaml of the run folder")
+    parser.add_argument("--out", type=Path, required=True, help="the stage's own folder")
+    return parser
+
+
+def run_process(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    work: Callable[[Settings, argparse.Namespace], None],
+) -> int:
+    """Does a stage's work in this process; returns the exit code, after one line for an error that is the user's."""
+    args = parser.parse_args(argv)
+    end_with_parent()
+    try:
+        work(read(args.config), args)
+    except ExpertADError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def prepare(settings: Settings, model: str) -> tuple[Any, Any, Any]:
@@ -148,6 +174,44 @@ class StageTrainer:
         target.load_state_dict(saved.state_dict())
 
 
+def train_to_end(
+    name: str,
+    trainer: Any,
+    processor: Any,
+    settings: Settings,
+    base: str,
+    out: Path,
+    figure: Callable[[Sequence[dict[str, Any]], Path], None],
+) -> None:
+    """Trains, from the last checkpoint if there is one, and writes model, curves, figure and, last, done.json.
+
+    Args:
+        name: the stage's.
+        trainer: a TRL trainer, see StageTrainer.
+        processor: saved beside the model.
+        settings: the run's.
+        base: the model that training started from.
+        out: the stage's folder.
+        figure: draws the trainer's log history into a folder.
+    """
+    start = time.monotonic()
+    trainer.train(resume_from_checkpoint=last_checkpoint(out))
+    seconds = time.monotonic() - start
+    save_final(trainer, processor, settings, base, out)
+    if not trainer.accelerator.is_main_process:
+        return
+    history = trainer.state.log_history
+    (out / "curves.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
+    figure(history, out)
+    facts = {
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+        "waiting_for_data": round(trainer.waited / seconds, 4),
+    }
+    write_done(out, facts)
+    print(json.dumps({"stage": name, **facts}), flush=True)
+
+
 def save_final(trainer: Any, processor: Any, settings: Settings, base: str, out: Path) -> None:
     """Writes the trained model and its processor to `<out>/final`; LoRA is merged into the base first."""
     partial = out / f"{FINAL}.partial"
@@ -164,20 +228,6 @@ def save_final(trainer: Any, processor: Any, settings: Settings, base: str, out:
         shutil.rmtree(out / FINAL, ignore_errors=True)
         partial.rename(out / FINAL)
     trainer.accelerator.wait_for_everyone()
-
-
-def write_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
-    """Writes the trainer's log history to `<out>/curves.json`."""
-    (out / "curves.json").write_text(json.dumps(list(history), indent=1), encoding="utf-8")
-
-
-def facts(trainer: Any, seconds: float) -> dict[str, Any]:
-    """What a finished stage says of itself: steps, seconds, and the share of them spent waiting for data."""
-    return {
-        "steps": trainer.state.global_step,
-        "seconds": round(seconds, 1),
-        "waiting_for_data": round(trainer.waited / seconds, 4),
-    }
 
 
 def write_done(out: Path, content: dict[str, Any]) -> None:

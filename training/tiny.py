@@ -395,6 +395,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--vision-hidden", type=int, default=Shape.vision_hidden)
     parser.add_argument("--vision-layers", type=int, default=Shape.vision_layers)
     parser.add_argument("--image", type=int, default=Shape.image)
+    parser.add_argument("--patch", type=int, default=Shape.patch)
     parser.add_argument("--vocabulary", type=int, default=Shape.vocabulary)
     parser.add_argument("--warm-steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -405,6 +406,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         vision_hidden=args.vision_hidden,
         vision_layers=args.vision_layers,
         image=args.image,
+        patch=args.patch,
         vocabulary=args.vocabulary,
     )
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.evaluate import interval, score
+from training.evaluate import interval, read_untaught, score
 from training.health import Health
 
 NO = "<think>a</think><answer>No</answer>"
@@ -42,6 +42,36 @@ def test_a_missing_label_leaves_the_balance_unknown():
     s = score([row(False, NO)])
     assert s["balanced_accuracy"] is None
     assert s["accuracy_anomalous"] is None
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("Yes, there is a noticeable scratch.", "yes"),
+        ("There are no defects in the test image.", "no"),
+        ("NO.", "no"),
+        ("Nothing unusual; I do not know.", None),
+        ("", None),
+        ("No tags before <answer>Yes</answer>", "yes"),
+    ],
+)
+def test_an_untaught_model_is_read_in_its_own_words(completion, answer):
+    assert read_untaught(completion).answer == answer
+
+
+def test_own_words_count_only_for_a_model_that_was_not_taught_the_tags():
+    rows = [row(True, "Yes, a scratch."), row(False, "No.")]
+    assert score(rows, untaught=True)["balanced_accuracy"] == 1.0
+    taught = score(rows)
+    assert (taught["balanced_accuracy"], taught["unread_answers"]) == (0.0, 2)
+    # Rewards are the tags' either way.
+    assert score(rows, untaught=True)["rewards"]["accuracy"]["mean"] == 0.0
+
+
+def test_a_share_of_all_or_none_still_has_an_interval():
+    rewards = score([row(False, NO)] * 50)["rewards"]
+    assert rewards["accuracy"]["mean"] == 1.0
+    assert 0.01 < rewards["accuracy"]["ci95"] < 0.1
 
 
 def test_categories_are_scored_apart():

@@ -24,7 +24,7 @@ import yaml
 from PIL import Image
 from support import command, environment
 
-from expertad.record import ONE_SHOT_PROMPT, QUESTION, ZERO_SHOT_PROMPT
+from expertad.record import EXPERT_PROMPT, ONE_SHOT_PROMPT, QUESTION, ZERO_SHOT_PROMPT
 
 FOREIGN = Path(__file__).parent / "foreign"
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
@@ -143,7 +143,6 @@ def test_llamafactory_teaches_every_published_reply_with_its_images(
         "template": "qwen2_vl",
         "stage": "sft",
         "do_train": True,
-        "finetuning_type": "full",
         "cutoff_len": 4096,
         "output_dir": str(tmp_path / "run"),
         "max_steps": 1,
@@ -208,6 +207,7 @@ def test_trl_rewards_completions_of_every_row_with_its_solution(
     published: Published, tiny_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     from training.compat import import_torchvision
+    from training.data import prompt
 
     import_torchvision()
     from transformers import AutoProcessor
@@ -220,8 +220,8 @@ def test_trl_rewards_completions_of_every_row_with_its_solution(
     rewarded = []
 
     def recording(completions: list[Any], solution: list[str], id: list[str], **others: Any) -> list[float]:
-        for one, truth, shown, prompt in zip(id, solution, others["images"], others["prompts"], strict=True):
-            rewarded.append((one, truth, [(image.height, image.width) for image in shown], prompt))
+        for one, truth, shown, turns in zip(id, solution, others["images"], others["prompts"], strict=True):
+            rewarded.append((one, truth, [(image.height, image.width) for image in shown], turns))
         return [float(i % 2) for i in range(len(completions))]
 
     model = str(tiny_of("qwen2_vl"))
@@ -248,9 +248,9 @@ def test_trl_rewards_completions_of_every_row_with_its_solution(
     assert not trainer.model.lm_head.weight.equal(before)
     assert Counter(one for one, *_ in rewarded) == {row["id"]: 2 for row in rows}
     by_id = {row["id"]: row for row in rows}
-    for one, truth, sizes, prompt in rewarded:
+    for one, truth, sizes, turns in rewarded:
         assert truth == by_id[one]["solution"]
         assert sizes == [size(published.root / path) for path in paths(by_id[one]["image"])]
-        (user,) = prompt
-        assert [part["type"] for part in user["content"]] == ["image"] * len(sizes) + ["text"]
-        assert user["content"][-1]["text"] == QUESTION
+        (user,) = turns
+        asked = [{name: value for name, value in part.items() if value is not None} for part in user["content"]]
+        assert asked == prompt(len(sizes) - 1, EXPERT_PROMPT.format(question=QUESTION))[0]["content"]

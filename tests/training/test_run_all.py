@@ -18,7 +18,10 @@ def test_the_bare_command_is_the_papers_run(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "llava-onevision-si-0.5b, preset 4xA100" in lines[0]
     modules = [line.split(" -m training.")[1].split()[0] for line in lines[1:] if " -m training." in line]
-    assert modules == ["pa_sft", "evaluate", "sc_grpo", "evaluate"]
+    assert modules == ["evaluate", "pa_sft", "evaluate", "sc_grpo", "evaluate"]
+    untaught = [line for line in lines if "--untaught" in line]
+    assert untaught == [line for line in lines if "--model llava-hf/llava-onevision-qwen2-0.5b-si-hf " in line]
+    assert "/evaluate_backbone " in untaught[0]
     server = next(line for line in lines if "vllm-serve" in line)
     assert server.startswith("CUDA_VISIBLE_DEVICES=3 ")
     assert server.endswith("&")
@@ -83,6 +86,12 @@ def test_options_reach_the_settings():
     run = run_all.settings_for(args, "qwen2-vl-2b")
     assert (run.sc_grpo.rewards, run.pa_sft.freeze, run.seed, run.sc_grpo.beta) == ("answer-only", "release", 7, 0.0)
     assert run.pa_sft.learning_rate == 2e-5
+
+
+def test_a_number_may_be_written_with_an_exponent():
+    args = run_all.parse(["--set", "sc_grpo.learning_rate=2e-6", "--set", "pa_sft.weight_decay=0"])
+    run = run_all.settings_for(args, "qwen2-vl-2b")
+    assert (run.sc_grpo.learning_rate, run.pa_sft.weight_decay) == (2e-6, 0.0)
 
 
 def test_the_same_command_finds_its_own_run_folder_and_another_a_different_one():
@@ -163,15 +172,21 @@ def test_the_card_tells_scores_settings_and_warnings(tmp_path):
         "location": "top",
         "coarse_type": "Scratch",
     }
-    for name in ("pa_sft", "sc_grpo"):
+    plain = [{**good, "completion": "It looks fine."}, {**bad, "completion": "Yes, there is a scratch."}]
+    for name, scored in {
+        "backbone": score(plain, untaught=True),
+        "pa_sft": score([good, bad]),
+        "sc_grpo": score([good, bad]),
+    }.items():
         (tmp_path / f"evaluate_{name}").mkdir()
-        (tmp_path / f"evaluate_{name}" / "scores.json").write_text(json.dumps(score([good, bad])))
+        (tmp_path / f"evaluate_{name}" / "scores.json").write_text(json.dumps(scored))
     (tmp_path / "sc_grpo").mkdir()
     (tmp_path / "sc_grpo" / "health.jsonl").write_text('{"step": 3, "warning": "length collapse"}\n')
     facts = {"dataset": "abc", "settings": "def", "git": "123", "versions": {"torch": "2", "vllm": None}}
     (tmp_path / "manifest.json").write_text(json.dumps(facts))
     table = write_card(run, tmp_path)
-    assert "| pa_sft | 2 | 0.500 ±" in table
+    assert "| backbone, untaught | 2 | 0.500 ±" in table
+    assert "| after PA-SFT | 2 | 0.500 ±" in table
     card = (tmp_path / "README.md").read_text()
     for expected in (table, "step 3: length collapse", "`abc`", "torch 2", "rewards paper"):
         assert expected in card

@@ -37,7 +37,10 @@ def test_the_smoke_run_learns_to_see_and_is_rewarded_for_it(tmp_path):
     begun = time.monotonic()
     finish(out)
     print(f"smoke run: {time.monotonic() - begun:.0f} s")
-    sft, grpo = scores(out, "pa_sft"), scores(out, "sc_grpo")
+    backbone, sft, grpo = (scores(out, stage) for stage in ("backbone", "pa_sft", "sc_grpo"))
+    assert backbone["n"] == sft["n"]
+    # Random language weights answer by chance at best, and mostly not at all, which counts as wrong.
+    assert backbone["balanced_accuracy"] <= 0.5 + backbone["balanced_accuracy_ci95"]
     assert sft["n"] >= 600
     assert sft["balanced_accuracy"] > 0.90
     assert sft["format"] > 0.95
@@ -77,6 +80,7 @@ def test_a_run_killed_in_every_stage_ends_as_one_that_was_not(tmp_path):
     finish(whole, *SHORT)
     kill_when(cut, lambda: (cut / "workspace").is_dir())
     kill_when(cut, lambda: (cut / "logs" / "tiny.log").is_file())
+    kill_when(cut, lambda: (cut / "logs" / "evaluate_backbone.log").is_file())
     kill_when(cut, lambda: (cut / "pa_sft" / "checkpoints" / "checkpoint-6" / "trainer_state.json").is_file())
     kill_when(cut, lambda: (cut / "evaluate_pa_sft").is_dir())
     kill_when(cut, lambda: (cut / "sc_grpo" / "checkpoints" / "checkpoint-2" / "trainer_state.json").is_file())
