@@ -28,9 +28,16 @@ def tied(command: Sequence[str | os.PathLike[str]]) -> list[str]:
 def listens(pid: int) -> set[int]:
     """The TCP ports on which a process of this user waits for connections (Linux); none where it has ended."""
     try:
-        sockets = {os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir()}
         rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    except OSError:  # it has just closed something, or ended
+        sockets = {_target(handle) for handle in Path(f"/proc/{pid}/fd").iterdir()}
+    except OSError:
         return set()
     listening = "0A"
     return {int(row[1].split(":")[1], 16) for row in rows if row[3] == listening and f"socket:[{row[9]}]" in sockets}
+
+
+def _target(handle: Path) -> str:
+    try:
+        return os.readlink(handle)
+    except OSError:  # closed since it was listed
+        return ""

@@ -164,7 +164,7 @@ def test_it_is_closed_to_everybody_who_was_not_invited(workspace: Path):
         joined = join(access, "anna@example.org")
         assert joined.ask("GET", "/api/current-user/whoami")["email"] == "anna@example.org"
         assert not joined.ask("GET", "/api/current-user/whoami").get("is_superuser")
-        page = Pages(access.url, made.account).get("/projects/")
+        page = Pages(access.url, made.program.account).get("/projects/")
         assert "sentry.io" not in page
         assert re.search(r"collect_analytics\W+false", page)
 
@@ -192,7 +192,7 @@ def test_behind_a_front_it_answers_to_that_name_too(workspace: Path):
         for origin, status in ((front, 302), ("https://elsewhere.example", 403)):
             with client(made.access.url) as colleague:
                 colleague.headers.update({"Host": "review.example.org", "Origin": origin})
-                form = {"email": EMAIL, "password": made.account.password}
+                form = {"email": EMAIL, "password": made.program.account.password}
                 assert submit(colleague, "/user/login/", **form).status_code == status
 
 
@@ -206,7 +206,7 @@ def test_started_again_it_goes_on_with_the_same_account_token_and_data(workspace
     with serving(workspace, free_port(), "somebody.else@example.org", ENVIRONMENT, lines.append) as second:
         assert second.access.url != first.url
         assert second.access.token == first.token
-        assert second.account == account
+        assert second.program.account == account
         assert builder(second.access).ask("GET", f"/api/projects/{project['id']}/")["title"] == "Kept over the night"
         assert known(workspace) == second.access
     assert f"this workspace's account is {EMAIL}, as it was made first" in lines
@@ -353,13 +353,22 @@ def stand_in(folder: Path, script: str) -> Path:
     return folder
 
 
-def test_a_server_that_does_not_start_has_its_last_words_passed_on_without_secrets(workspace: Path, tmp_path: Path):
-    script = 'echo "cannot log in with $LABEL_STUDIO_PASSWORD to $POSTGRE_HOST as $POSTGRE_PASSWORD"; exit 7'
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [("init", "Label Studio could not make its database"), ("start", "Label Studio did not start")],
+)
+def test_last_words_of_a_server_that_fails_are_passed_on_without_secrets(
+    workspace: Path, tmp_path: Path, step: str, message: str
+):
+    words = 'echo "cannot log in with $LABEL_STUDIO_PASSWORD to $POSTGRE_HOST as $POSTGRE_PASSWORD"'
     database = {"POSTGRE_HOST": "db.example", "POSTGRE_PASSWORD": "of-the-database"}
-    with started(workspace, free_port(), stand_in(tmp_path / "env", script), **database) as serve:
+    folder = stand_in(tmp_path / "env", f"[ $1 = {step} ] || exit 0\n{words}\nexit 7")
+    with started(workspace, free_port(), folder, **database) as serve:
         assert serve.process.wait(60) == 2
-        assert "Label Studio did not start (it ended with code 7); its log, " in serve.text
-        assert serve.text.splitlines()[-1] == "cannot log in with … to db.example as …"
+        assert message in serve.text
+        assert ": it ended with code 7; its log, " in serve.text
+        assert ("give it an empty one" in serve.text) == (step == "init")
+        assert serve.text.splitlines()[-1].strip() == "cannot log in with … to db.example as …"
 
 
 @pytest.mark.parametrize(
