@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.row import Row
 
-NAMES = ("locate", "ingest", "publish", "build", "teachers", "rewards")
+NAMES = ("locate", "ingest", "publish", "build", "teachers", "rewards", "loading")
 
 
 def machine() -> str:

@@ -1,10 +1,10 @@
 """Whether data loading can hold PA-SFT up: `python -m benchmarks.loading [rows]`.
 
-Measures how many rows a second one loading process prepares for the default backbone at its real image sizes (read
-from Parquet, decode 1024-pixel JPEG, chat template, image tiles, tokens), and sets it beside what one training
-process takes, which is computed (training.memory), not measured. The waiting share is what is left when
-`machine.workers` processes load. Every training run measures its own share too: `waiting_for_data` in its stages'
-done.json.
+Measures how many rows a second of processor time one loading process, which has one thread, prepares for the default
+backbone at its real image sizes (read from Parquet, decode 1024-pixel JPEG, chat template, image tiles, tokens), and
+sets it beside what one training process takes, which is computed (training.memory), not measured. The waiting share is
+what is left when `machine.workers` processes load. Every training run measures its own share too: `waiting_for_data`
+in its stages' done.json.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from benchmarks.row import Row
 from expertad.parquet import arrow_schema, write_shards
 from expertad.record import PROVENANCE_KEYS, SCHEMA_VERSION, ZERO_SHOT_PROMPT
 from training import memory
@@ -69,9 +70,13 @@ def publish(folder: Path, rows: int) -> None:
 def measure(rows: int) -> tuple[float, float, int]:
     """(rows a second one process prepares, rows a second one training process takes, loading processes)."""
     import_torchvision()
+    import torch
+    from datasets import disable_progress_bars
     from transformers import LlavaOnevisionImageProcessor
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+    disable_progress_bars()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder), rows)
         published = load_rows(folder, "pa_sft")
@@ -82,10 +87,10 @@ def measure(rows: int) -> tuple[float, float, int]:
         prepared = pa_sft_rows(published).remove_columns(["id"])
         collate = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True, max_length=None)
         collate([prepared[0]])
-        start = time.perf_counter()
+        start = time.process_time()
         for number in range(rows):
             collate([prepared[number]])
-        offered = rows / (time.perf_counter() - start)
+        offered = rows / (time.process_time() - start)
     backbone = load(BACKBONE)
     settings = for_backbone("4xA100", backbone, "")
     hours, _ = memory.hours(backbone, settings)
@@ -93,13 +98,26 @@ def measure(rows: int) -> tuple[float, float, int]:
     return offered, taken, settings.machine.workers
 
 
+def rows(*, quick: bool = False) -> list[Row]:
+    """The table's row."""
+    offered, taken, workers = measure(4 if quick else 24)
+    share = waiting(offered, taken, workers)
+    figure = f"{share:.1%} ({workers} x {offered:.1f} rows/s offered, {taken:.1f} rows/s taken by an A100, computed)"
+    return [Row("share of a PA-SFT step that waits for data", figure, "0.0%", share == 0)]
+
+
+def waiting(offered: float, taken: float, workers: int) -> float:
+    """Share of a step that a training process waits when `workers` processes offer so many rows a second each."""
+    return max(0.0, 1 - workers * offered / taken)
+
+
 def main() -> int:
     offered, taken, workers = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
-    waiting = max(0.0, 1 - workers * offered / taken)
+    share = waiting(offered, taken, workers)
     print(f"one loading process   {offered:6.2f} rows/s (measured, {SIDE} px, {BACKBONE})")
     print(f"one training process  {taken:6.2f} rows/s (computed, A100)")
-    print(f"waiting share with {workers} loading processes: {waiting:.1%}")
-    return 1 if waiting else 0
+    print(f"waiting share with {workers} loading processes: {share:.1%}")
+    return 1 if share else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Microseconds a completion for all four rewards, one process, 4,096 completions of about 200 tokens.
+"""Microseconds of processor time a completion for all four rewards, one process, 4,096 completions of about 200 tokens.
 
     python -m benchmarks.rewards [--repeat 3]
 
@@ -55,10 +55,10 @@ def microseconds(spec: str, texts: list[str], columns: dict[str, list[object]]) 
     """One cold pass of every reward of a scheme over all completions, per completion."""
     read.cache_clear()
     functions = reward_functions(scheme(spec))
-    start = time.perf_counter()
+    start = time.process_time()
     for function in functions:
         function(completions=texts, **columns)
-    return (time.perf_counter() - start) / len(texts) * 1e6
+    return (time.process_time() - start) / len(texts) * 1e6
 
 
 def measure(repeat: int) -> dict[str, float]:
