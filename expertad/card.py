@@ -294,7 +294,7 @@ rows = load_dataset("json", data_files="path/to/this/folder/sc_grpo.json", split
 def to_prompt(row):
     paths = row["image"] if isinstance(row["image"], list) else [row["image"]]
     images = [Image.open(os.path.join("path/to/{info.image_root}", path)) for path in paths]
-    frame = {"TWO if len(images) == 2 else ONE" if one_shot else "ONE"}.format(question=row["problem"])
+    frame = {"(TWO if len(images) == 2 else ONE)" if one_shot else "ONE"}.format(question=row["problem"])
     content = []
     for number, text in enumerate(frame.split("<image>")):
         content += [{{"type": "image"}}] * (number > 0) + [{{"type": "text", "text": text}}] * bool(text)

@@ -108,8 +108,9 @@ def test_the_card_s_python_snippets_run_as_they_stand(photos: Path, tmp_path: Pa
 assert (len(pa_sft), len(sc_grpo), len(held_out)) == (4, 4, 2)
 for row in rows:
     content = row["prompt"][0]["content"]
-    assert [part["type"] for part in content] == ["image"] * len(row["images"]) + ["text"]
-    assert content[-1]["text"] == row["problem"] == "Are there any defects in the query image?"
+    assert [part["type"] for part in content].count("image") == len(row["images"])
+    assert row["problem"] == "Are there any defects in the query image?"
+    assert content[-1]["text"].endswith(row["problem"])
     assert row["images"][0].size == (48, 40)
     assert row["solution"].endswith("</answer>")
 """
