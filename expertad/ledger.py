@@ -285,13 +285,14 @@ class Ledger:
                 f"version {version}: upgrade expertad, or build into another workspace"
             )
         if found < version:
-            self._back_up(found)
             for step in range(found, version):
                 with self._engine.begin() as connection:
                     # Whole or not at all, by one of those who open the ledger at once.
                     alone = "BEGIN IMMEDIATE" if self._is_sqlite else "LOCK TABLE meta IN ACCESS EXCLUSIVE MODE"
                     connection.exec_driver_sql(alone)
                     if self._version(connection) == step:
+                        if step == found:
+                            self._back_up(found)
                         migrations[step](connection)
                         connection.execute(_meta.update().filter_by(key="schema_version").values(value=str(step + 1)))
 
@@ -308,6 +309,7 @@ class Ledger:
         if copy.exists():
             return
         partial = copy.with_suffix(".part")
+        partial.unlink(missing_ok=True)
         with sqlite3.connect(database) as source, sqlite3.connect(partial) as target:
             source.backup(target)
         os.replace(partial, copy)
