@@ -68,7 +68,8 @@ class TransformersEngine:
         with torch.inference_mode():
             out = self.model.generate(**inputs, max_new_tokens=self.max_tokens, do_sample=False)
         new = out[:, inputs["input_ids"].shape[1] :]
-        return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+        texts = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+        return list(texts)
 
 
 def interval(hits: int, n: int) -> float:
@@ -115,7 +116,7 @@ def score(predictions: Iterable[dict[str, Any]], grid: int = 3, *, untaught: boo
     defects = [reading.says(truth) for _, truth, reading, _ in rows if truth.anomalous]
     found = [paid for _, truth, reading, paid in rows if truth.anomalous and reading.says(truth)]
     totals = [total(paid) for *_, paid in rows]
-    result = {
+    result: dict[str, Any] = {
         "n": len(rows),
         "normal": len(normal),
         "anomalous": len(defects),

@@ -113,8 +113,11 @@ def _sc_grpo(run: Settings, launch: Any, sft: Path, out: Path, environment: Any)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = visible.split(",") if visible else [str(i) for i in range(run.machine.processes)]
     s = run.sc_grpo
-    server = (sys.executable, "-m", "trl.cli.main", "vllm-serve", "--model", model, "--port", str(s.vllm_port))
-    server += ("--max-model-len", str(s.max_prompt_tokens + s.max_completion_tokens), "--dtype", run.machine.dtype)
+    length = s.max_prompt_tokens + s.max_completion_tokens
+    server = (
+        *(sys.executable, "-m", "trl.cli.main", "vllm-serve"),
+        *_options(model=model, port=s.vllm_port, max_model_len=length, dtype=run.machine.dtype),
+    )
     return replace(
         step,
         environment=(*environment, ("CUDA_VISIBLE_DEVICES", ",".join(gpus[: run.grpo_processes]))),
@@ -130,21 +133,32 @@ def _smoke_steps(run: Settings, out: Path) -> list[Step]:
         return []
     drawn, workspace, base = out / "drawn", out / "workspace", Path(run.model)
     tool = (sys.executable, "-m", "expertad.cli")
-    draw = ("draw", str(drawn), "--profile", "smoke", "--parts", str(smoke.parts), "--seed", str(run.seed))
-    build = ("build", "--source", "real-iad", "--root", str(drawn), "--workspace", str(workspace))
-    build += ("--pa-sft", str(smoke.pa_sft), "--sc-grpo", str(smoke.sc_grpo), "--held-out", str(smoke.held_out))
-    build += ("--seed", str(run.seed), "--with-images")
-    tiny = (sys.executable, "-m", "training.tiny", "--arch", run.arch, "--dataset", run.dataset, "--out", str(base))
-    tiny += ("--hidden", str(smoke.hidden), "--layers", str(smoke.layers), "--vision-hidden", str(smoke.vision_hidden))
-    tiny += ("--vision-layers", str(smoke.vision_layers), "--vocabulary", str(smoke.vocabulary))
-    tiny += ("--image", str(smoke.image), "--patch", str(smoke.patch))
-    tiny += ("--warm-steps", str(smoke.warm_steps), "--seed", str(run.seed))
+    draw = (*tool, "draw", str(drawn), *_options(profile="smoke", parts=smoke.parts, seed=run.seed))
+    build = (
+        *(*tool, "build", "--with-images"),
+        *_options(source="real-iad", root=drawn, workspace=workspace, seed=run.seed),
+        *_options(pa_sft=smoke.pa_sft, sc_grpo=smoke.sc_grpo, held_out=smoke.held_out),
+    )
+    shape = {
+        name: getattr(smoke, name)
+        for name in ("hidden", "layers", "vision_hidden", "vision_layers", "image", "patch", "vocabulary")
+    }
+    tiny = (
+        *(sys.executable, "-m", "training.tiny"),
+        *_options(arch=run.arch, dataset=run.dataset, out=base),
+        *_options(**shape, warm_steps=smoke.warm_steps, seed=run.seed),
+    )
     environment = (("OMP_NUM_THREADS", "1"), ("HF_HUB_OFFLINE", "1"))
     return [
-        Step("draw", (*tool, *draw), drawn / "drawn.done", first_node_only=True),
-        Step("build", (*tool, *build), workspace / "built.done", first_node_only=True),
+        Step("draw", draw, drawn / "drawn.done", first_node_only=True),
+        Step("build", build, workspace / "built.done", first_node_only=True),
         Step("tiny", tiny, base / "made.done", environment, first_node_only=True),
     ]
+
+
+def _options(**values: object) -> tuple[str, ...]:
+    """The words of a command line for some options: --name value, for each."""
+    return tuple(word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value)))
 
 
 def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool = True) -> None:
@@ -273,7 +287,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def manifest(run: Settings, out: Path) -> None:
     """Writes versions and digests: what is needed to say which run this was."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
@@ -349,7 +363,8 @@ def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
 def folder_for(args: argparse.Namespace, run: Settings, several: bool) -> Path:
     """The run folder: named by what the settings are, so the same command finds its own run again."""
     if args.out:
-        return args.out / run.backbone if several else args.out
+        out: Path = args.out
+        return out / run.backbone if several else out
     values = asdict(run)
     digest = sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
     return Path("runs") / f"{run.backbone}-{run.preset}-{digest}"

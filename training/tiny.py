@@ -150,7 +150,7 @@ def _qwen(shape: Shape, tokenizer: Any, generation: str) -> tuple[Any, Any]:
             "mrope_section": [time_part, row_part, half_head - time_part - row_part],
         }
     }
-    vision = {
+    vision: dict[str, Any] = {
         "depth": shape.vision_layers,
         "num_heads": shape.heads,
         "patch_size": shape.patch,

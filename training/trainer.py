@@ -69,7 +69,8 @@ class ScGrpoTrainer(StageTrainer, GRPOTrainer):
             for ids, shown in zip(prompt_ids, images, strict=True):
                 if shown and ids.count(token) != len(shown):
                     raise ConfigError("two images touch in a prompt: the chat template must keep text between them")
-        return super()._generate_single_turn(prompt_ids, images, *args, **kwargs)
+        sampled: tuple[Any, Any] = super()._generate_single_turn(prompt_ids, images, *args, **kwargs)
+        return sampled
 
     def _get_per_token_logps_and_entropies(self, model: Any, input_ids: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("batch_num_images", None)
