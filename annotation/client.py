@@ -9,6 +9,9 @@ from expertad.config import Settings
 from expertad.errors import ConfigError
 from expertad.ledger import Ledger
 
+TOLD = "label_studio"
+"""Under this name the ledger keeps how the server was last reached, so that later commands need not be told."""
+
 
 def require_client() -> None:
     """Say how to install the client, where it is missing.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from annotation.client import require_client
+from annotation.client import TOLD, require_client
 from expertad import config
 from expertad.build import Build, Result
 from expertad.builder import as_before, opened
 from expertad.cli import CONFIG_OPTION, JSON_OPTION, guarded, settings_options
 from expertad.config import Settings
+from expertad.errors import ReviewError, WorkspaceNotBuilt
 from expertad.progress import Progress
 from expertad.workspace import open_ledger
 
@@ -62,8 +63,18 @@ def server_options(function: Command) -> Command:
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port on this machine.")
 @click.option("--email", default="reviewer@expertad.local", show_default=True, help="Name of the first account.")
 @click.option("--environment", type=click.Path(path_type=Path), help="Folder of Label Studio's own Python environment.")
+@click.option(
+    "--public-url", help="https://… of the front through which other machines reach it, if you put one before it."
+)
 @guarded
-def serve(config_file: Path | None, port: int, email: str, environment: Path | None, **flags: Any) -> int:
+def serve(
+    config_file: Path | None,
+    port: int,
+    email: str,
+    environment: Path | None,
+    public_url: str | None,
+    **flags: Any,
+) -> int:
     """Run a review server for the workspace, on this machine only; ends with Ctrl-C.
 
     The first time, Label Studio is installed into an environment of its own (about 1 GB). Its data stay in
@@ -72,7 +83,18 @@ def serve(config_file: Path | None, port: int, email: str, environment: Path | N
     from annotation.serve import serve as run_server
 
     settings = config.load(flags, config_file)
-    return run_server(settings.workspace, port, email, environment, lambda line: click.echo(line))
+    _forget_another_server(settings)
+    return run_server(settings.workspace, port, email, environment, click.echo, public_url)
+
+
+def _forget_another_server(settings: Settings) -> None:
+    """Who serves the workspace wants its own server used from now on, whatever --url said before."""
+    try:
+        with open_ledger(settings, create=False) as ledger:
+            if ledger.recall(TOLD) is not None:
+                ledger.remember(TOLD, "{}")
+    except WorkspaceNotBuilt:
+        pass
 
 
 @review.command()
@@ -83,7 +105,6 @@ def invite(config_file: Path | None, **flags: Any) -> int:
     """Print the link with which a colleague makes an account on the workspace's server."""
     from annotation.access import invite as link
     from annotation.access import known
-    from expertad.errors import ReviewError
 
     settings = config.load(flags, config_file)
     access = known(settings.workspace)

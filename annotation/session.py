@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import orjson
 
 from annotation.access import Access, known
+from annotation.client import TOLD
 from annotation.images import Images, LocalImages, UploadedImages
 from annotation.pull import Pulled, mark_stale, pull
 from annotation.push import EVERYBODY, Pushed, projects_of, push, the_project, workspace_id
@@ -25,9 +26,6 @@ from expertad.ledger import Ledger
 from expertad.verdict import Role
 
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"
-TOLD = "label_studio"
-"""Under this name the ledger keeps how the server was last reached, so that later commands need not be told."""
-
 MOST_SAID = 5
 
 ImagesMode = Literal["local", "upload"]
@@ -56,13 +54,9 @@ class Told:
 
 def told_before(ledger: Ledger) -> Told:
     """What was said last, in this workspace."""
-    text = ledger.recall(TOLD)
-    if text is None:
-        return Told()
-    values = orjson.loads(text)
-    for name in ("token_file", "document_root"):
-        values[name] = None if values[name] is None else Path(values[name])
-    return Told(**values)
+    values = orjson.loads(ledger.recall(TOLD) or "{}")
+    paths = {name: Path(values[name]) for name in ("token_file", "document_root") if values.get(name) is not None}
+    return Told(**{**values, **paths})
 
 
 def told_now(ledger: Ledger, settings: Settings, given: Told) -> Told:
@@ -245,6 +239,7 @@ def open_session(
     ledger: Ledger,
     given: Told = Told(),
     *,
+    keep: bool = True,
     make: Callable[[str, str], Server] = Server,
 ) -> Session:
     """The way to the workspace's server; nothing is sent yet.
@@ -253,6 +248,7 @@ def open_session(
         settings: in force.
         ledger: open.
         given: what is said now.
+        keep: remember what is said for later commands.
         make: makes the client from address and token.
 
     Raises:
@@ -261,7 +257,8 @@ def open_session(
     """
     told = told_now(ledger, settings, given)
     reached = access(settings.workspace, told)
-    remember(ledger, told)
+    if keep:
+        remember(ledger, told)
     return Session(make(reached.url, reached.token), reached, served=told.url is None, images=told.images)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from annotation.push import projects_of, workspace_id
+from annotation.push import WORKSPACE_ID, projects_of
 from annotation.session import Told, open_session
 from expertad.agreement import Agreement, Score, calibration, measure, settled
 from expertad.config import Settings
@@ -126,9 +126,11 @@ def look(settings: Settings, ledger: Ledger, given: Told) -> Status:
 def _on_server(settings: Settings, ledger: Ledger, given: Told) -> tuple[str, bool, tuple[Mapping[str, Any], ...]]:
     """Where the server is or why there is none, whether it answers, and the workspace's projects on it."""
     try:
-        session = open_session(settings, ledger, given)
+        session = open_session(settings, ledger, given, keep=False)
         with session.server as server:
-            found = projects_of(server, workspace_id(ledger))
+            server.whoami()
+            mark = ledger.recall(WORKSPACE_ID)
+            found = {} if mark is None else projects_of(server, mark)
     except ReviewError as error:
         return str(error), False, ()
     projects = [
