@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,19 @@ def check_data(run: Settings, memory_file: Path | None = None, log: Callable[[st
         data.check_truths(rows, run.grid)
         images = data.check_images(rows, root, memory_file)
         log(f"{config}: {len(rows)} rows, {images} images as published")
+
+
+def check_folder(out: Path) -> None:
+    """A run folder can be made, or written into, there; nothing is made yet.
+
+    Raises:
+        CheckError: it cannot.
+    """
+    nearest = next(path for path in (out, *out.parents) if path.exists())
+    if not nearest.is_dir():
+        raise CheckError(f"{nearest} is a file; give --out a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise CheckError(f"{nearest} cannot be written; give another --out")
 
 
 def all_checks(run: Settings, host: Host, memory_file: Path | None = None, *, with_data: bool = True) -> None:

@@ -191,6 +191,7 @@ def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = N
         hint = f"is --image-root {image_root} the right folder?" if image_root else "fetch the data set again"
         raise UserError(f"{len(faults)} of {len(seen)} images cannot be used ({shown}); {hint}")
     if memory:
+        memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps(known))
     return len(seen)
 

@@ -8,6 +8,7 @@ checkpoints, curves and figures, and README.md, the model's card.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -42,6 +43,7 @@ except ModuleNotFoundError as missing:
     sys.exit(2)
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "expertad")
+DATASET = "workspace/dataset"
 SERVER_SECONDS = 1200
 _RAISED = re.compile(r"(?:\[rank\d+\]:\s*)?[\w.]*(?:Error|Exception)\b")
 
@@ -266,7 +268,6 @@ def claim(run: Settings, out: Path) -> None:
     """
     path = out / "config.yaml"
     if not path.is_file():
-        out.mkdir(parents=True, exist_ok=True)
         settings_module.write(run, path)
         return
     before = _flat(asdict(settings_module.read(path)))
@@ -276,6 +277,30 @@ def claim(run: Settings, out: Path) -> None:
             raise UserError(
                 f"{out} holds a run with {key} {before.get(key)!r}, now {now.get(key)!r}; give another --out"
             )
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Makes the run folder and holds it, so that no second run writes into it.
+
+    Raises:
+        UserError: the folder cannot be made or written, or another run holds it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / "run.lock").open("a+")
+    except OSError as error:
+        raise UserError(f"{out}: {error.strerror}; give another --out") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise UserError(f"{out}: {lock.read().strip()} is at work there; wait for it, or stop it first") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()}")
+        lock.flush()
+        yield
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -309,7 +334,7 @@ def manifest(run: Settings, out: Path) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.run_all", description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="workspace/dataset", help="published folder or hub id [%(default)s]")
+    parser.add_argument("--dataset", default=DATASET, help="published folder or hub id [%(default)s]")
     parser.add_argument("--image-root", help="the source's image folder, for a data set without images")
     parser.add_argument("--backbone", default="llava-onevision-si-0.5b", help="one of configs/, or all [%(default)s]")
     parser.add_argument("--model", help="another folder or hub id with the backbone's weights")
@@ -353,10 +378,19 @@ def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
         key, sign, value = pair.partition("=")
         if not sign:
             raise ConfigError(f"--set {pair}: expected KEY=VALUE")
-        nested: Any = yaml.safe_load(value)
+        try:
+            nested: Any = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {pair}: {' '.join(str(error).split())}") from None
         for name in reversed(key.split(".")):
             nested = {name: nested}
         run = settings_module.merge(run, nested, "--set")
+    if run.smoke:
+        if args.model or args.image_root or args.dataset != DATASET:
+            raise ConfigError(
+                f"--preset {run.preset} makes its own data set and backbone; leave out --dataset, --image-root, --model"
+            )
+        run = replace(run, dataset="", model="")
     return run
 
 
@@ -384,23 +418,19 @@ def run_one(args: argparse.Namespace, backbone: str, several: bool) -> None:
             print("\n".join(step.lines()))
         return
     print(f"run folder {out}", flush=True)
-    first_node = int(os.environ.get("SLURM_NODEID", os.environ.get("NODE_RANK", "0"))) == 0
-    if first_node:
-        checks.all_checks(run, checks.Host.look(), _memory(out), with_data=run.smoke is None)
-        claim(run, out)
-    else:
+    if int(os.environ.get("SLURM_NODEID", os.environ.get("NODE_RANK", "0"))) != 0:
         _await(out / "config.yaml")
+        execute(steps, run, out, first_node=False)
+        return
+    checks.check_folder(out)
+    checks.all_checks(run, checks.Host.look(), out / "images.json", with_data=run.smoke is None)
     completions, prompts = checks.completions_a_step(run)
     print(f"SC-GRPO: {completions} completions of {prompts} prompts a step, rewards {run.sc_grpo.rewards}", flush=True)
-    execute(steps, run, out, first_node=first_node)
-    if first_node:
+    with held(out):
+        claim(run, out)
+        execute(steps, run, out)
         manifest(run, out)
         print(write_card(run, out))
-
-
-def _memory(out: Path) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    return out / "images.json"
 
 
 def _await(path: Path, seconds: float = 600) -> None:

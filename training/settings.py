@@ -153,8 +153,14 @@ class Settings:
 T = TypeVar("T")
 
 
-def merge(base: T, changes: Mapping[str, Any], where: str) -> T:
+def merge(base: T, changes: Mapping[str, Any], where: str, path: str = "") -> T:
     """A copy of a settings value with changes, nested ones included.
+
+    Args:
+        base: settings, or a part of them.
+        changes: name -> new value, or a mapping of such for a part.
+        where: where the changes come from, for the message.
+        path: what leads to `base` from the settings, such as "pa_sft.".
 
     Raises:
         ConfigError: a key that does not exist, or a value of another type than the default's; names it.
@@ -163,16 +169,22 @@ def merge(base: T, changes: Mapping[str, Any], where: str) -> T:
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in known:
-            raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(known)}")
+            raise ConfigError(f"{where}: unknown setting {f'{path}{key}'!r}; known: {', '.join(known)}")
         old = getattr(base, key)
-        if is_dataclass(old) and isinstance(value, Mapping):
-            value = merge(old, value, f"{where}.{key}")
+        wrong = ConfigError(f"{where}: {path}{key}: {value!r} is no {type(old).__name__}")
+        if is_dataclass(old):
+            if not isinstance(value, Mapping):
+                names = ", ".join(f"{path}{key}.{f.name}" for f in fields(old)[:2])
+                raise ConfigError(f"{where}: {path}{key} is a group of settings; set one of them: {names} …")
+            value = merge(old, value, where, f"{path}{key}.")
+        elif old is None and isinstance(value, Mapping):
+            raise ConfigError(f"{where}: {path}{key} has no settings in this preset")
         elif isinstance(old, bool) is not isinstance(value, bool) and isinstance(old, bool | int | float):
-            raise ConfigError(f"{where}.{key}: {value!r} is no {type(old).__name__}")
+            raise wrong
         elif isinstance(old, float) and isinstance(value, int | str) and _number(value) is not None:
             value = _number(value)
-        elif old is not None and not isinstance(value, type(old)) and not is_dataclass(old):
-            raise ConfigError(f"{where}.{key}: {value!r} is no {type(old).__name__}")
+        elif old is not None and not isinstance(value, type(old)):
+            raise wrong
         new[key] = value
     return replace(base, **new)  # type: ignore[type-var]
 

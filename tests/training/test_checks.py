@@ -137,7 +137,7 @@ def test_the_data_check_counts_rows_and_images(dataset, make_settings, tmp_path)
     ("changes", "message"),
     [
         ({"pa_stf": {}}, "unknown setting 'pa_stf'"),
-        ({"pa_sft": {"epoch": 2}}, "unknown setting 'epoch'"),
+        ({"pa_sft": {"epoch": 2}}, "unknown setting 'pa_sft.epoch'"),
         ({"pa_sft": {"batch": "four"}}, r"pa_sft\.batch: 'four' is no int"),
         ({"machine": {"gpu": 1}}, r"machine\.gpu: 1 is no bool"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from expertad.errors import AbortError, UserError
 from training import run_all, settings
 from training.backbones import load, names
-from training.run_all import Step, claim, execute, main, plan
+from training.run_all import Step, claim, execute, held, main, plan
 
 
 def test_the_bare_command_is_the_papers_run(capsys):
@@ -60,7 +61,11 @@ def test_several_nodes_pass_torchruns_own_flags(capsys):
         (["--backbone", "gpt"], "unknown backbone 'gpt'"),
         (["--preset", "8xB200"], "unknown preset '8xB200'"),
         (["--set", "sc_grpo.batch"], "expected KEY=VALUE"),
-        (["--set", "sc_grpo.bach=4"], "unknown setting 'bach'"),
+        (["--set", "sc_grpo.bach=4"], "unknown setting 'sc_grpo.bach'"),
+        (["--set", "sc_grpo.batch=["], "--set sc_grpo.batch=[: while parsing"),
+        (["--set", "pa_sft=3"], "pa_sft is a group of settings; set one of them: pa_sft.epochs"),
+        (["--set", "smoke.parts=3"], "smoke has no settings in this preset"),
+        (["--preset", "smoke", "--dataset", "elsewhere"], "makes its own data set and backbone"),
         (["--rewards", "paper2"], "unknown reward scheme"),
     ],
 )
@@ -109,6 +114,33 @@ def test_a_folder_of_another_run_is_refused_by_its_first_difference(tmp_path):
     claim(run, tmp_path)
     with pytest.raises(UserError, match=r"sc_grpo\.beta 0\.04, now 0\.1; give another --out"):
         claim(settings.merge(run, {"sc_grpo": {"beta": 0.1}}, "test"), tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_nothing_is_left_behind(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["--preset", "smoke", "--out", str(tmp_path / "file" / "run")]) == 2
+    assert f"error: {tmp_path}/file is a file; give --out a folder" in capsys.readouterr().err
+    assert main(["--out", str(tmp_path / "run"), "--set", "machine.gpu=false", "--model", str(tmp_path)]) == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_told_who_is_there(tmp_path):
+    with held(tmp_path / "run"):
+        with pytest.raises(UserError, match=rf"process {os.getpid()} on .* is at work there"), held(tmp_path / "run"):
+            pass
+    with held(tmp_path / "run"):
+        pass
+
+
+def test_the_smoke_runs_folder_does_not_depend_on_what_lies_beside_it(tmp_path, monkeypatch):
+    def folder():
+        args = run_all.parse(["--preset", "smoke"])
+        return run_all.folder_for(args, run_all.settings_for(args, "qwen2-vl-2b"), several=False)
+
+    monkeypatch.chdir(tmp_path)
+    before = folder()
+    (tmp_path / "workspace" / "dataset").mkdir(parents=True)
+    assert folder() == before
 
 
 def step(tmp_path, name, code):
