@@ -195,11 +195,11 @@ def _clean_environment() -> dict[str, str]:
     }
 
 
-def look() -> Finding:
+def look(folder: Path | None = None) -> Finding:
     """What `expertad doctor` says about it; that it is missing is no fault, because it is made on first use."""
     from expertad.doctor import Finding
 
-    folder = default_folder().absolute()
+    folder = (folder or default_folder()).absolute()
     try:
         ready = _ready(folder)
     except ReviewError as error:

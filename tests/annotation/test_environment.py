@@ -22,7 +22,8 @@ import pytest
 from label_studio import ENVIRONMENT
 from support import environment
 
-from annotation.environment import STAMP, VERSION, check_python, check_space, ensure, pins
+from annotation.environment import STAMP, VERSION, check_python, check_space, ensure, look, pins
+from expertad.doctor import Finding
 from expertad.errors import DiskFull, ReviewError
 
 FULL_DISK = {
@@ -210,8 +211,16 @@ def test_somebody_elses_environment_is_used_when_it_has_this_version(tmp_path: P
     (packages / "label_studio-1.11.0.dist-info").mkdir(parents=True)
     with pytest.raises(ReviewError, match=f"holds another Label Studio than {VERSION}"):
         ensure(tmp_path, print)
+    assert not look(tmp_path).ok
     (packages / f"label_studio-{VERSION}.dist-info").mkdir()
     assert ensure(tmp_path, print) == program
+    assert look(tmp_path) == Finding(True, "Label Studio", f"{VERSION} in {tmp_path}")
+
+
+def test_the_doctor_finds_no_fault_with_one_that_is_yet_to_be_made(tmp_path: Path):
+    found = look(tmp_path / "environment")
+    assert found.ok
+    assert found.detail == f"{VERSION} in {tmp_path / 'environment'}, made on first use (1 GB)"
 
 
 @pytest.mark.server
