@@ -10,12 +10,12 @@ from typing import Literal, get_args
 
 import orjson
 
-from annotation.access import Access, known
+from annotation.access import Access, known, served
 from annotation.client import TOLD
 from annotation.images import Images, LocalImages, UploadedImages
 from annotation.pull import Pulled, mark_stale, pull
 from annotation.push import EVERYBODY, Pushed, projects_of, push, the_project, workspace_id
-from annotation.server import Server
+from annotation.server import Server, Unreachable
 from annotation.tasks import Candidate
 from annotation.which import NEEDS_REVIEW, Which, candidates
 from expertad import review
@@ -86,16 +86,22 @@ def access(workspace: Path, told: Told) -> Access:
 
     Raises:
         NoServer: none is known.
+        Unreachable: the workspace's own does not run.
         ReviewError: a token is missing or cannot be read.
     """
     if told.url is None:
-        served = known(workspace)
-        if served is None:
+        own = known(workspace)
+        if own is None:
             raise NoServer(
                 f"no review server is known for {workspace}: start one with `expertad review serve --workspace "
                 f"{workspace}`, or name one with --url and its token in {TOKEN_VARIABLE} or --token-file"
             )
-        return served
+        if not served(workspace):  # another program may have its port by now, and must not be told the token
+            raise Unreachable(
+                f"the review server of {workspace} does not run: start it with `expertad review serve --workspace "
+                f"{workspace}`, or name another with --url"
+            )
+        return own
     return Access(told.url, _token(told), told.document_root)
 
 
@@ -124,13 +130,14 @@ class Session:
     Args:
         server: asked as one of its users.
         reached: address and document root.
+        ours: whether `expertad review serve` started it.
         images: how photographs get there; None takes what fits the server.
         pulled: what the last pull found.
     """
 
     server: Server
     reached: Access
-    served: bool
+    ours: bool
     images: ImagesMode | None = None
     pulled: Pulled = field(default_factory=Pulled)
 
@@ -199,7 +206,7 @@ class Session:
                     f"--images local needs the folder whose files {self.server.url} may show: name its "
                     "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT with --document-root, or use --images upload"
                 )
-            return LocalImages(self.reached.document_root, build.source.image_root, link=self.served)
+            return LocalImages(self.reached.document_root, build.source.image_root, link=self.ours)
         name = name_of(build.settings.workspace)
         mark = workspace_id(build.ledger)
         return UploadedImages(the_project(self.server, mark, "images", name=name, grid=build.settings.grid, overlap=1))
@@ -259,7 +266,7 @@ def open_session(
     reached = access(settings.workspace, told)
     if keep:
         remember(ledger, told)
-    return Session(make(reached.url, reached.token), reached, served=told.url is None, images=told.images)
+    return Session(make(reached.url, reached.token), reached, ours=told.url is None, images=told.images)
 
 
 @dataclass(frozen=True, slots=True)

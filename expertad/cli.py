@@ -392,9 +392,10 @@ def config_command(config_file: Path | None, as_json: bool, **flags: Any) -> int
 @guarded
 def doctor(config_file: Path | None, **flags: Any) -> int:
     """Check everything a build needs, and say what to do about what is missing."""
+    from annotation.environment import look
     from expertad.doctor import examine
 
-    findings = examine(config.load(flags, config_file))
+    findings = [*examine(config.load(flags, config_file)), look()]
     for finding in findings:
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.detail}")
     return 0 if all(finding.ok for finding in findings) else 2
