@@ -10,6 +10,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -19,7 +20,22 @@ from expertad.cli import cli
 from expertad.config import Settings
 
 RUNNER = CliRunner()
-COMMANDS = sorted(cli.commands)
+
+
+def commands_of(group: click.Group, before: str = "") -> dict[str, click.Command]:
+    """Every command by its words, those inside groups too."""
+    context = click.Context(group)
+    found: dict[str, click.Command] = {}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found[f"{before}{name}"] = command
+        if isinstance(command, click.Group):
+            found |= commands_of(command, f"{before}{name} ")
+    return found
+
+
+COMMANDS = commands_of(cli)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +66,13 @@ def one_line(done: Ran) -> str:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_has_help_and_one_meaning(name: str):
-    told = RUNNER.invoke(cli, [name, "--help"], terminal_width=110)
+    told = RUNNER.invoke(cli, [*name.split(), "--help"], terminal_width=110)
     assert told.exit_code == 0
     first = told.output.splitlines()[2].strip()
     assert first.endswith((".", ":"))
     assert len(first) > 30
     flags: list[str] = []
-    for parameter in cli.commands[name].params:
+    for parameter in COMMANDS[name].params:
         if parameter.param_type_name == "option":
             assert getattr(parameter, "help", None), f"{name} {parameter.name}"
             flags += [*parameter.opts, *parameter.secondary_opts]
@@ -65,8 +81,18 @@ def test_every_command_and_option_has_help_and_one_meaning(name: str):
 
 def test_the_commands_are_listed(expertad: Run):
     listed = RUNNER.invoke(cli, ["--help"], terminal_width=110).output
-    assert set(COMMANDS) >= {"build", "config", "doctor", "draw", "publish", "report", "retry", "status"}
-    assert all(re.search(rf"^  {name} ", listed, re.MULTILINE) for name in COMMANDS)
+    assert COMMANDS.keys() >= {
+        "build",
+        "config",
+        "doctor",
+        "draw",
+        "publish",
+        "report",
+        "retry",
+        "status",
+        "review push",
+    }
+    assert all(re.search(rf"^  {name} ", listed, re.MULTILINE) for name in COMMANDS if " " not in name)
     assert RUNNER.invoke(cli, ["--version"]).output.startswith("expertad, version ")
 
 
@@ -84,8 +110,10 @@ def test_what_the_readme_shows_exists():
     assert len(found) >= 10
     for line in found:
         _, name, *words = shlex.split(line)
+        if words and f"{name} {words[0]}" in COMMANDS:
+            name = f"{name} {words[0]}"
         assert name in COMMANDS, line
-        options = {flag: option for option in cli.commands[name].params for flag in option.opts}
+        options = {flag: option for option in COMMANDS[name].params for flag in option.opts}
         for word in words:
             if word.startswith("--") and word != "--help":
                 assert word.split("=")[0] in options, line
