@@ -24,6 +24,7 @@ from annotation import screen
 from annotation.access import Access
 from expertad.grid import cell_names
 from expertad.sources.drawn import draw
+from expertad.taxonomy import FINE_TERMS
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.browser]
 
@@ -128,24 +129,41 @@ class Desk:
     def text(self, selector: str) -> str:
         return self.page.locator(selector).inner_text()
 
-    def look(self, name: str, *more: str) -> None:
+    def disturb(self, box: Mapping[str, float]) -> None:
+        """Do by accident what moves, deletes or draws boxes elsewhere in Label Studio."""
+        picture = self.page.locator(".expertad-query .konvajs-content").bounding_box()
+        assert picture is not None
+        x = picture["x"] + picture["width"] * (box["x"] + box["width"] / 2) / 100
+        y = picture["y"] + picture["height"] * (box["y"] + box["height"] / 2) / 100
+        mouse = self.page.mouse
+        mouse.click(x, y)
+        for key in ("Backspace", "Delete", "Enter", "h", "r"):
+            self.press(key)
+            for start in ((x, y), (picture["x"] + 20, picture["y"] + 20)):
+                mouse.move(*start)
+                mouse.down()
+                mouse.move(start[0] + 40, start[1] + 30, steps=3)
+                mouse.up()
+        self.press("Escape")
+
+    def look(self, name: str, *more: str, whole: bool = True) -> None:
         """Keep a picture of the screen at both sizes, and see that all one needs is in view.
 
         Args:
             name: of the pictures.
             more: what is needed besides what always is.
+            whole: whether no text needs scrolling either, in the larger of the two.
         """
         ARTIFACTS.mkdir(exist_ok=True)
         self.page.wait_for_function("!document.querySelector('[class*=toast__action]')")  # "saved", over the buttons
-        needed = [*ALWAYS, *more]
         for size in (SMALL, WIDE):
             self.page.set_viewport_size(size)
             self.page.wait_for_timeout(500)  # for the photographs to be drawn again
             self.page.screenshot(path=ARTIFACTS / f"{name}-{size['width']}x{size['height']}.png")
-            hidden = [what for selector in needed for what in _out_of_view(self.page, selector)]
+            hidden = [what for selector in (*ALWAYS, *more) for what in _out_of_view(self.page, selector)]
             assert hidden == [], f"not in view at {size['width']} x {size['height']}"
-        clipped = [pane for pane in ("hints", "description", "reasoning", "panel") if _scrolls(self.page, pane)]
-        assert clipped == [], "must be scrolled at 1600 x 900"
+        scrolled = [pane for pane in ("hints", "description", "reasoning", "panel") if _scrolls(self.page, pane)]
+        assert scrolled == [] or not whole, "must be scrolled at 1600 x 900"
 
 
 @contextmanager
@@ -227,9 +245,13 @@ class Workspace:
         assert pushed["wanted"] == pushed["added"] == 12
         return int(pushed["project"])
 
+    def task(self, number: int) -> dict[str, Any]:
+        """A task with what is known of it on the server."""
+        return self.reviewer.ask("GET", f"/api/tasks/{number}/")
+
     def data(self, task: int) -> dict[str, Any]:
         """What the screen shows of a task."""
-        return self.reviewer.ask("GET", f"/api/tasks/{task}/")["data"]
+        return self.task(task)["data"]
 
     @property
     def published(self) -> dict[str, dict[str, Any]]:
@@ -264,8 +286,15 @@ def accept(anna: Desk, workspace: Workspace) -> list[dict[str, Any]]:
     return accepted
 
 
-def edit(anna: Desk, shown: Mapping[str, Any]) -> tuple[str, str, str]:
+def boxes(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The boxes among the results of a prediction or an annotation."""
+    return [item["value"] for item in results["result"] if item["from_name"] == "box"]
+
+
+def edit(anna: Desk, task: Mapping[str, Any]) -> tuple[str, str, str]:
     """Edit place, type and text. Typed letters land in the text while one is in it, and choose again afterwards."""
+    shown = task["data"]
+    anna.disturb(boxes(task["predictions"][0])[0])
     place = next(name for name in reversed(cell_names(3)) if name != shown["location"])
     kind = next(term["value"] for term in shown["fine_types"] if term["value"] != shown["fine_type"])
     think = mended(place, kind)
@@ -312,8 +341,9 @@ def test_what_people_decide_in_the_browser_is_what_is_published(chromium: Browse
     with seated(chromium, join(access, ANNA)) as anna:
         anna.start(parts)
         accepted = accept(anna, drawn)
-        shown = drawn.data(anna.task)
-        place, kind, think = edit(anna, shown)
+        edited = drawn.task(anna.task)
+        shown = edited["data"]
+        place, kind, think = edit(anna, edited)
         anna.start(screws)
         skipped = photographed.data(anna.task)
         anna.press("3")
@@ -322,6 +352,8 @@ def test_what_people_decide_in_the_browser_is_what_is_published(chromium: Browse
         reject(anna)
         assert anna.popped_up == []
         assert anna.asked_others == []
+    (annotation,) = drawn.task(edited["id"])["annotations"]
+    assert boxes(annotation) == boxes(edited["predictions"][0]) != []
 
     for workspace, decided, skips in ((drawn, len(accepted) + 1, 0), (photographed, 1, 1)):
         pulled = workspace.run("review", "pull")
@@ -366,22 +398,19 @@ def picture(height: int, width: int) -> str:
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
 
 
+def task_of(text: str, *, size: tuple[int, int] = (200, 200), **more: object) -> dict[str, Any]:
+    """A task whose every text is this one; its photographs' size is (height, width)."""
+    names = ("sample_id", "coarse_type", "location", "question", "answer", "description", "think", "fine_type", "hints")
+    images = dict.fromkeys(("reference_image", "query_image"), picture(*size))
+    return dict.fromkeys(names, text) | images | {"revision": "0" * 32, "fine_types": []} | more
+
+
 def project_of(reviewer: Person, *tasks: Mapping[str, Any]) -> tuple[int, list[int]]:
     """A project with the review screen and these tasks."""
     made = reviewer.ask("POST", "/api/projects/", json={"title": "tried", "label_config": screen()})
-    reviewer.ask("POST", f"/api/projects/{made['id']}/import?commit_to_project=true", json=[{"data": t} for t in tasks])
+    reviewer.ask("POST", f"/api/projects/{made['id']}/import", json=[{"data": task} for task in tasks])
     listed = reviewer.ask("GET", f"/api/tasks/?project={made['id']}&page_size=100")["tasks"]
     return made["id"], sorted(task["id"] for task in listed)
-
-
-def task_of(text: str, *, height: int = 200, width: int = 200, **more: object) -> dict[str, Any]:
-    """A task whose every text is this one."""
-    texts = dict.fromkeys(
-        ("sample_id", "coarse_type", "location", "question", "answer", "description", "think", "fine_type", "hints"),
-        text,
-    )
-    images = dict.fromkeys(("reference_image", "query_image"), picture(height, width))
-    return {**texts, **images, "revision": "0" * 32, "fine_types": [], **more}
 
 
 def test_whatever_a_teacher_writes_is_shown_as_it_is_and_does_nothing(chromium: Browser, access: Access):
@@ -421,3 +450,44 @@ def test_whatever_a_teacher_writes_is_shown_as_it_is_and_does_nothing(chromium: 
     assert ben.popped_up == []
     assert [url for url in ben.asked_for if "evil" in url] == []
     assert ben.asked_others == []
+
+
+LONG = ("The finish of this part goes on evenly, and nothing on it stands out from what lies around. " * 20)[:1500]
+
+
+def test_long_texts_and_odd_pictures_leave_everything_in_view(chromium: Browser, access: Access):
+    terms = [{"value": term} for term in FINE_TERMS["Presence of foreign objects"]]
+    long = {
+        "sample_id": "a_category_with_a_name_that_somebody_made_far_too_long/test/scratch_head/000_and_more_of_it",
+        "coarse_type": "Presence of foreign objects", "location": "bottom right", "answer": "Yes",
+        "question": "Are there any defects in the query image?", "fine_type": "foreign object", "fine_types": terms,
+    }  # fmt: skip
+    project, tasks = project_of(
+        builder(access), task_of(LONG, size=(900, 200), **long), task_of(LONG, size=(200, 900), **long)
+    )
+    with seated(chromium, join(access, "carla@example.org")) as carla:
+        for name, task in zip(("tall", "wide"), tasks, strict=True):
+            carla.open(project, task)
+            carla.press("2")
+            carla.look(f"{name}-edit", ".expertad-cells label", ".expertad-types label", whole=False)
+            carla.press("3")
+            carla.look(f"{name}-reject", ".expertad-reasons label", whole=False)
+
+
+def test_a_normal_sample_is_offered_neither_location_nor_type(chromium: Browser, access: Access):
+    normal = dict.fromkeys(("coarse_type", "location", "fine_type"), "") | {"answer": "No"}
+    project, (task,) = project_of(builder(access), task_of("Nothing stands out.", **normal))
+    with seated(chromium, join(access, "dora@example.org")) as dora:
+        dora.open(project, task)
+        dora.press("2")
+        dora.page.locator(".expertad-edit textarea").wait_for()
+        assert dora.text(".expertad-facts").split("\n") == ["Nothing stands out."] * 2 + ["Answer", "No"]
+        assert not dora.page.locator(".expertad-truth").first.is_visible()
+        assert not dora.page.locator(".expertad-truth").last.is_visible()
+        # A key pressed by accident is seen, and can be taken back.
+        dora.press("w")
+        assert dora.chosen() == {"edit", "top"}
+        assert dora.page.get_by_text("A normal sample has no location").is_visible()
+        dora.press("w")
+        assert dora.chosen() == {"edit"}
+        assert not dora.page.locator(".expertad-truth").first.is_visible()
