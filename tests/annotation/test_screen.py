@@ -8,6 +8,7 @@ from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
+from support import REPOSITORY
 
 from annotation import screen
 from expertad.grid import cell_names
@@ -106,3 +107,16 @@ def test_model_text_is_never_shown_as_markup():
     assert not list(parsed().iter("HyperText"))
     assert not any("$" in element.get("value", "") for element in parsed().iter("Header"))
     assert {element.get("toName") for element in parsed().iter() if element.get("toName")} == {"query"}
+
+
+def test_the_guide_shows_pictures_that_are_there_and_names_the_keys_that_decide():
+    folder = REPOSITORY / "annotation"
+    guide = (folder / "ANNOTATORS.md").read_text(encoding="utf-8")
+    shown = {folder / name for name in re.findall(r"pictures/[\w-]+\.png", guide)}
+    assert shown == set((folder / "pictures").iterdir())
+    assert max(path.stat().st_size for path in shown) <= 250_000
+    keys = {choice.get("alias") or choice.get("value"): choice.get("hotkey") for choice in parsed().iter("Choice")}
+    for reason in REASONS:
+        assert f"`{keys[reason]}` *{reason.replace('_', ' ')}*" in guide
+    for decision in get_args(Decision):
+        assert f"**{decision.capitalize()}** `{keys[decision]}`" in guide
