@@ -3,7 +3,7 @@
     python -m training.tiny --arch llava_onevision --dataset DIR --image-root DIR --out DIR
 
 Nothing is downloaded: tokenizer, image processor, template and weights are made here and saved like a real backbone's,
-so every later step runs the same code. Random weights do not see: `warm_vision` teaches vision tower and projector, not
+so every later step runs the same code. Random weights do not see: training.warm teaches vision tower and projector, not
 the language model, to tell what lies where, as a pretrained backbone's do before PA-SFT.
 """
 
@@ -12,16 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expertad.errors import ExpertADError
-from expertad.grid import cell_names
-from expertad.taxonomy import COARSE_TYPES
-from training.backbones import ARCHITECTURES, PROJECTOR_PARTS, VISION_PARTS, chat_template
+from training.backbones import ARCHITECTURES, chat_template
 from training.compat import import_torchvision
 
 IMAGE_TOKENS = {"qwen2_vl": "<|image_pad|>", "qwen2_5_vl": "<|image_pad|>"}
@@ -122,6 +119,8 @@ def _text(shape: Shape, tokenizer: Any) -> dict[str, Any]:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "tie_word_embeddings": False,
+        # The usual 0.02 is for widths of thousands: here attention would start all but even, and stay so for long.
+        "initializer_range": shape.hidden**-0.5,
     }
 
 
@@ -288,102 +287,10 @@ _BUILDERS = {
 }
 
 
-def _token_labels(row: Any, k: int) -> tuple[list[int], list[int]]:
-    """For k x k vision tokens: 0, or 1 + coarse type of the defect box that a token meets; and its 3 x 3 cell."""
-    width, height = row["images"][-1].size
-    kinds = [0] * (k * k)
-    if row["anomalous"]:
-        kind = 1 + COARSE_TYPES.index(row["coarse_type"])
-        for x, y, w, h in row["boxes"]:
-            for r in range(y * k // height, (y + h - 1) * k // height + 1):
-                for c in range(x * k // width, (x + w - 1) * k // width + 1):
-                    kinds[r * k + c] = kind
-    cells = [(r * 3 // k) * 3 + c * 3 // k for r in range(k) for c in range(k)]
-    return kinds, cells
-
-
-def warm_vision(
-    model: Any,
-    processor: Any,
-    rows: Sequence[Any],
-    steps: int = 200,
-    batch: int = 32,
-    rate: float = 1e-3,
-    seed: int = 0,
-) -> list[dict[str, float]]:
-    """Teaches vision tower and projector, through throw-away linear heads, what each vision token shows, and where.
-
-    Args:
-        model: a tiny model; its language weights are left alone.
-        processor: its processor.
-        rows: training rows with images, anomalous, coarse_type and boxes; held-out rows must not be among them.
-        steps: number of updates.
-        batch: images an update.
-        rate: peak learning rate.
-        seed: of the heads and the order.
-
-    Returns:
-        Every 50 steps: step, loss, recall of defect tokens, accuracy of clean tokens, seconds.
-    """
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    torch.manual_seed(seed)
-    order = torch.Generator().manual_seed(seed)
-    side = model.config.vision_config
-    head = torch.nn.Linear(model.config.get_text_config().hidden_size, 1 + len(COARSE_TYPES) + len(cell_names(3)))
-    eyes = [w for name, w in model.named_parameters() if any(p in name for p in (*VISION_PARTS, *PROJECTOR_PARTS))]
-    optimizer = torch.optim.AdamW([*eyes, *head.parameters()], rate, betas=(0.9, 0.98), weight_decay=0.0)
-    weights = torch.ones(1 + len(COARSE_TYPES))
-    weights[0] = 0.2  # most tokens of most images are clean
-    prepared = [processor.image_processor(images=[row["images"][-1]], return_tensors="pt") for row in rows]
-    model.train()
-    start, log = time.perf_counter(), []
-    permutation = torch.randperm(len(rows), generator=order).tolist()
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 20) * max(0.05, 1 - step / steps)
-        picked = [permutation[(step * batch + i) % len(rows)] for i in range(batch)]
-        pixels = {
-            key: torch.cat([prepared[i][key] for i in picked]) for key in prepared[0] if key != "batch_num_images"
-        }
-        features = model.get_image_features(**pixels)
-        tokens, kinds, cells = [], [], []
-        for feature, i in zip(getattr(features, "pooler_output", features), picked, strict=True):
-            if model.config.model_type in ("llava_onevision", "llava_next"):
-                feature = feature[: (side.image_size // side.patch_size) ** 2]  # the base view comes first
-            k = int(len(feature) ** 0.5)
-            tokens.append(head(feature[: k * k]))
-            kind, cell = _token_labels(rows[i], k)
-            kinds += kind
-            cells += cell
-        scores, kind_truth = torch.cat(tokens), torch.tensor(kinds)
-        split = 1 + len(COARSE_TYPES)
-        loss = cross_entropy(scores[:, :split], kind_truth, weight=weights)
-        loss = loss + cross_entropy(scores[:, split:], torch.tensor(cells))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(eyes, 1.0)
-        optimizer.step()
-        if (step + 1) % 50 == 0 or step + 1 == steps:
-            said, defect = scores[:, :split].argmax(1), kind_truth > 0
-            log.append(
-                {
-                    "step": step + 1,
-                    "loss": loss.item(),
-                    "defect_recall": (said[defect] == kind_truth[defect]).float().mean().item()
-                    if defect.any()
-                    else 0.0,
-                    "clean_accuracy": (said[~defect] == 0).float().mean().item(),
-                    "seconds": time.perf_counter() - start,
-                }
-            )
-    return log
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Builds, warms and saves a tiny backbone for a data set."""
     from training.data import corpus, load_rows
+    from training.warm import warm_vision
 
     parser = argparse.ArgumentParser(prog="python -m training.tiny", description=__doc__.splitlines()[0])
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default="llava_onevision")

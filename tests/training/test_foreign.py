@@ -252,5 +252,7 @@ def test_trl_rewards_completions_of_every_row_with_its_solution(
         assert truth == by_id[one]["solution"]
         assert sizes == [size(published.root / path) for path in paths(by_id[one]["image"])]
         (user,) = turns
-        asked = [{name: value for name, value in part.items() if value is not None} for part in user["content"]]
-        assert asked == prompt(len(sizes) - 1, EXPERT_PROMPT.format(question=QUESTION))[0]["content"]
+        (expected,) = prompt(len(sizes) - 1, EXPERT_PROMPT.format(question=QUESTION))
+        assert [(part["type"], part.get("text")) for part in user["content"]] == [
+            (part["type"], part.get("text")) for part in expected["content"]
+        ]
