@@ -20,7 +20,7 @@ from expertad.cli import CONFIG_OPTION, JSON_OPTION, guarded, settings_options
 from expertad.config import Settings
 from expertad.errors import ReviewError, WorkspaceNotBuilt
 from expertad.progress import Progress
-from expertad.workspace import open_ledger
+from expertad.workspace import hold, open_ledger
 
 if TYPE_CHECKING:
     from annotation.session import Session, Told
@@ -152,13 +152,14 @@ def push(
 ) -> int:
     """Bring to the server what people should judge, disagreements first; what is there already stays as it is."""
     require_client()
-    from annotation.session import Told
+    from annotation.session import Told, half_judged
     from annotation.which import Which
 
     chosen = Which.parse(which)
     with _reviewing({**flags, **given}, config_file, Told(images=images, document_root=document_root)) as at:
         pushed = at.session.push(at.build, at.result, chosen)
-        for line in [str(item) for item in pushed] or [_nothing(at.build.settings, chosen.kind)]:
+        lines = [str(item) for item in pushed] or [_nothing(at.build.settings, chosen.kind)]
+        for line in (*lines, *half_judged(at.result)):
             click.echo(line, err=as_json)
         if as_json:
             click.echo(orjson.dumps({"projects": pushed, "waiting": at.result.waiting}).decode())
@@ -186,25 +187,34 @@ def _nothing(settings: Settings, kind: str) -> str:
 def pull(config_file: Path | None, given: dict[str, Any], as_json: bool, **flags: Any) -> int:
     """Copy what people decided into the ledger, and say what it means; `expertad build` then publishes it."""
     require_client()
-    with _reviewing({**flags, **given}, config_file, pull=True) as at:
-        for line in at.session.told(at.result):
-            click.echo(line, err=as_json)
-        count = at.result.accounting
-        click.echo(
-            f"of {count.selected} selected samples {count.published} may be published, {count.rejected} are rejected, "
-            f"{at.result.waiting} wait for a person and {at.result.left} for the teacher; `expertad build` goes on",
-            err=as_json,
-        )
-        if as_json:
-            found = at.session.pulled
-            payload = {
-                "added": found.added,
-                "known": found.known,
-                "skipped": found.skipped,
-                "stale": len(found.stale),
-                "refused": [{"task": address, "reason": why} for address, why in found.refused],
-            }
-            click.echo(orjson.dumps(asdict(count) | payload | {"waiting": at.result.waiting}).decode())
+    from annotation.session import open_session
+
+    settings = as_before(config.load({**flags, **given}, config_file))
+    with hold(settings.workspace), open_ledger(settings) as ledger:
+        session = open_session(settings, ledger)
+        with session.server:
+            session.pull(ledger)
+    # The verdicts are here, whatever stands in the way of what follows, such as photographs that are elsewhere now.
+    with Progress() as progress, opened(settings, progress, asks=False) as build:
+        result = build.survey()
+    for line in session.told(result):
+        click.echo(line, err=as_json)
+    count = result.accounting
+    click.echo(
+        f"of {count.selected} selected samples {count.published} may be published, {count.rejected} are rejected, "
+        f"{result.waiting} wait for a person and {result.left} for the teacher; `expertad build` goes on",
+        err=as_json,
+    )
+    if as_json:
+        found = session.pulled
+        payload = {
+            "added": found.added,
+            "known": found.known,
+            "skipped": found.skipped,
+            "stale": len(found.stale),
+            "refused": [{"task": address, "reason": why} for address, why in found.refused],
+        }
+        click.echo(orjson.dumps(asdict(count) | payload | {"waiting": result.waiting}).decode())
     return 0
 
 
@@ -241,15 +251,11 @@ class _At:
 
 
 @contextmanager
-def _reviewing(
-    flags: dict[str, Any], config_file: Path | None, given: Told | None = None, *, pull: bool = False
-) -> Iterator[_At]:
-    from annotation.session import Told, open_session
+def _reviewing(flags: dict[str, Any], config_file: Path | None, given: Told) -> Iterator[_At]:
+    from annotation.session import open_session
 
     settings = as_before(config.load(flags, config_file))
     with Progress() as progress, opened(settings, progress, asks=False) as build:
-        session = open_session(settings, build.ledger, given or Told())
+        session = open_session(settings, build.ledger, given)
         with session.server:
-            if pull:
-                session.pull(build.ledger)
             yield _At(build, build.survey(), session)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mimetypes
 import os
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -24,6 +23,9 @@ NAME_DIGITS = 32
 """The server cuts longer names."""
 
 ROUNDS = 8
+
+LINK = "images"
+"""Name of the link to the photographs; tasks hold it, so it stays when the photographs move."""
 
 
 class Images(Protocol):
@@ -50,12 +52,11 @@ class LocalImages:
         self._root = image_root.absolute()
         documents = document_root.absolute()
         if link:
-            name = blake2b(os.fsencode(self._root), digest_size=6).hexdigest()
-            self._folder = documents / f"images-{name}"
+            self._folder = documents / LINK
             documents.mkdir(parents=True, exist_ok=True)
-            if not self._folder.is_symlink():
-                self._folder.symlink_to(self._root, target_is_directory=True)
-            self._prefix = self._folder.name
+            if not self._folder.is_symlink() or self._folder.readlink() != self._root:
+                _point(self._folder, self._root)
+            self._prefix = LINK
         else:
             if documents == self._root or documents not in self._root.parents:
                 raise ReviewError(
@@ -116,6 +117,14 @@ class UploadedImages:
     def url(self, image: ImageFile) -> str:
         """The server's address for an uploaded file."""
         return f"/data/{quote(self._paths[image.sha256[:NAME_DIGITS]])}"
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make a link, or make it point elsewhere, in one step: reviewers may be looking through it."""
+    partial = link.with_name(f"{link.name}.part")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target, target_is_directory=True)
+    partial.replace(link)
 
 
 def _blocks(images: Sequence[ImageFile]) -> Iterator[list[ImageFile]]:

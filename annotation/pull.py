@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 from annotation.push import projects_of, workspace_id
 from annotation.server import Gone, Server, Unreachable
-from annotation.tasks import as_shown
+from annotation.tasks import as_shown, seal
 from expertad import grid, taxonomy
 from expertad.ledger import Ledger
-from expertad.review import REASONS
+from expertad.review import REASONS, in_time
 from expertad.verdict import Decision, Role, Verdict
 
 MOST_REFUSED = 20
 """Refused values told one by one."""
+
+ORIGIN = "label-studio"
+"""Where the verdicts came from. Address and numbers are left out: a server that moves, or comes back from a copy, must
+not make new verdicts of old ones."""
 
 EXPORTS = 4
 """Tries to export a project whole."""
@@ -57,7 +61,7 @@ class Pulled:
         if self.stale:
             yield (
                 f"{len(self.stale)} of them are refused: the text they are about has been replaced since. They stay as "
-                f"history and decide nothing; such as {self.stale[0].sample_id} ({self.stale[0].origin})"
+                f"history and decide nothing; such as {self.stale[0].sample_id}"
             )
         for address, why in self.refused[:MOST_REFUSED]:
             yield f"refused {address}: {why}"
@@ -83,11 +87,28 @@ def pull(server: Server, ledger: Ledger) -> Pulled:
                 known = ledger.shown({str(task.get("data", {}).get("revision")) for task in tasks})
                 for task in tasks:
                     read += _read(task, server.address(project.id, task.get("id", 0)), role, known, people, pulled)
-    before = {verdict for given in ledger.verdicts().values() for verdict in given}
-    pulled.new = sorted((found for found in read if found not in before), key=lambda found: (found.at, found.origin))
+    pulled.new = list(_news(ledger.verdicts(), sorted(read, key=lambda found: found.at)))
     pulled.added = ledger.append_verdicts(pulled.new)
     pulled.known = len(read) - pulled.added
     return pulled
+
+
+def _news(known: Mapping[str, Sequence[Verdict]], read: Sequence[Verdict]) -> Iterator[Verdict]:
+    """What was read and says something new; the server dates an annotation anew for much that changes nothing."""
+    dated = {found for given in known.values() for found in given}
+    last: dict[tuple[str, str, str], Verdict] = {}
+    for given in known.values():
+        for found in in_time(given):
+            last[found.revision, found.annotator, found.role] = found
+    for found in read:
+        key = found.revision, found.annotator, found.role
+        if found not in dated and (key not in last or _content(found) != _content(last[key])):
+            yield found
+            last[key] = found
+
+
+def _content(verdict: Verdict) -> Verdict:
+    return replace(verdict, at="", lead_time=None, origin="")
 
 
 def mark_stale(pulled: Pulled, current: Mapping[str, str]) -> None:
@@ -130,7 +151,7 @@ def _read(
             pulled.skipped += 1
             continue
         try:
-            yield verdict(annotation, task.get("data") or {}, address, role, known, people)
+            yield verdict(annotation, task.get("data") or {}, role, known, people)
         except Refusal as refusal:
             pulled.refused.append((address, str(refusal)))
 
@@ -138,7 +159,6 @@ def _read(
 def verdict(
     annotation: Mapping[str, Any],
     data: Mapping[str, Any],
-    address: str,
     role: Role,
     known: Mapping[str, Mapping[str, Any]],
     people: Mapping[int, str],
@@ -148,7 +168,6 @@ def verdict(
     Args:
         annotation: as exported.
         data: of its task.
-        address: of its task, kept as the verdict's origin.
         role: of its project.
         known: what was pushed, by revision.
         people: e-mails by the server's numbers.
@@ -160,7 +179,7 @@ def verdict(
     given = _given(annotation.get("result"))
     decision = _one(given, "decision", get_args(Decision))
     if decision is None:
-        raise Refusal("it has no decision: accept, edit or reject")
+        raise Refusal("it has no decision: accept, edit or reject; open the task and decide")
     location = fine_type = think = None
     if decision != "reject":
         location = _location(given, shown)
@@ -178,7 +197,7 @@ def verdict(
         note=_text(given, "remark") or "",
         at=_time(annotation.get("updated_at") or annotation.get("created_at")),
         lead_time=_lead_time(annotation.get("lead_time")),
-        origin=address,
+        origin=ORIGIN,
         role=role,
     )
 
@@ -188,10 +207,10 @@ def _what_was_shown(data: Mapping[str, Any], known: Mapping[str, Mapping[str, An
     if shown is None:
         raise Refusal(f"this workspace has never pushed the revision {str(data.get('revision'))!r}")
     changed = [name for name, value in as_shown(data).items() if value != shown[name]]
-    if changed:
+    if changed or data.get("seal") != seal(data):
         raise Refusal(
-            f"its {', '.join(changed)} was changed on the server after it was pushed, so nobody knows what was judged; "
-            "delete the task there and push again"
+            f"its {', '.join(changed) or 'data'} was changed on the server after it was pushed, so nobody knows what "
+            "was judged; delete the task there and push again"
         )
     return shown
 
@@ -288,8 +307,8 @@ def _changed(value: str | None, before: str | None) -> str | None:
 
 
 def _who(annotation: Mapping[str, Any], people: Mapping[int, str]) -> str:
-    """Who decided last: a colleague who changes an annotation makes the verdict theirs."""
-    number = annotation.get("updated_by") or annotation.get("completed_by")
+    """Whose annotation it is. Others may change it, or only put a star on it, and are no second judge by that."""
+    number = annotation.get("completed_by")
     if isinstance(number, Mapping):
         number = number.get("id")
     if not isinstance(number, int):

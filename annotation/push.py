@@ -19,6 +19,7 @@ from annotation.tasks import MODEL_VERSION, Candidate, Key, task
 from expertad.errors import ReviewError
 from expertad.ledger import Ledger
 from expertad.review import shown
+from expertad.sample import ImageFile
 from expertad.verdict import Role
 
 Kind = Literal["review", "adjudication", "calibration", "images"]
@@ -54,6 +55,7 @@ class Pushed:
         project: its number.
         url: where a reviewer opens it.
         wanted: drafts that should be there.
+        there: tasks that are there, those of earlier pushes among them.
         added: tasks that this push brought.
         removed: tasks that it took away, which nobody had touched: doubles, and texts that have been replaced.
     """
@@ -62,13 +64,14 @@ class Pushed:
     project: int
     url: str
     wanted: int
+    there: int
     added: int
     removed: int
 
     def __str__(self) -> str:
         """One line for the builder."""
         removed = f", {self.removed} outdated or doubled ones removed" if self.removed else ""
-        return f"{self.kind}: {self.wanted} tasks ({self.added} new{removed}) at {self.url}"
+        return f"{self.kind}: {self.there} tasks ({self.added} new{removed}) at {self.url}"
 
 
 def workspace_id(ledger: Ledger) -> str:
@@ -189,6 +192,8 @@ def push(
     mark = workspace_id(ledger)
     project = the_project(server, mark, kind, name=name, grid=grid, overlap=overlap, sleep=sleep)
     wanted = {candidate.key: candidate for candidate in sorted(candidates, key=lambda item: item.rank)}
+    pictures = {image.sha256: image for item in candidates for image in (item.case.reference, item.case.query)}
+    _show(server, project.id, images, list(pictures.values()), sleep)
     at_first: set[Key] | None = None
     before: set[int] = set()
     removed, tries, troubled = 0, 0, False
@@ -222,13 +227,24 @@ def push(
     # The server knows no predictions of that name before there is one.
     if project.shown_model != MODEL_VERSION and any(candidate.case.region for candidate in candidates):
         server.update_project(project.id, model_version=MODEL_VERSION)
-    return Pushed(kind, project.id, f"{server.url}/projects/{project.id}", len(wanted), added, removed)
+    url = f"{server.url}/projects/{project.id}"
+    return Pushed(kind, project.id, url, len(wanted), len(listed), added, removed)
+
+
+def _show(
+    server: Server, project: int, images: Images, pictures: Sequence[ImageFile], sleep: Callable[[float], None]
+) -> None:
+    """Every push makes sure of the photographs, of tasks that are there already too: folders move."""
+    for left in range(STALLED_ROUNDS - 1, -1, -1):
+        try:
+            return images.prepare(server, project, pictures)
+        except Unreachable:
+            if not left:
+                raise
+            sleep(SETTLE_S)
 
 
 def _send(server: Server, project: int, candidates: Sequence[Candidate], images: Images) -> None:
-    pictures = {image.sha256: image for item in candidates for image in (item.case.reference, item.case.query)}
-    if pictures:
-        images.prepare(server, project, list(pictures.values()))
     for start in range(0, len(candidates), CHUNK):
         chunk = candidates[start : start + CHUNK]
         server.import_tasks(project, [task(candidate, images.url) for candidate in chunk])

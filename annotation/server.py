@@ -82,9 +82,14 @@ class Task:
     skipped: int
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Sample and revision."""
-        return str(self.data.get("sample_id")), str(self.data.get("revision"))
+    def key(self) -> tuple[str, str, int]:
+        """Sample, revision and attempt, as `annotation.tasks.Candidate` has them."""
+        attempt = self.data.get("attempt")
+        return (
+            str(self.data.get("sample_id")),
+            str(self.data.get("revision")),
+            attempt if isinstance(attempt, int) else 0,
+        )
 
 
 class Server:

@@ -157,6 +157,7 @@ class Session:
         mark_stale(self.pulled, revisions(result))
         yield from self.pulled.lines()
         yield from unfit(result)
+        yield from half_judged(result)
 
     def push(self, build: Build, result: Result, which: Which = NEEDS_REVIEW) -> list[Pushed]:
         """Bring to the server what somebody should judge."""
@@ -234,11 +235,16 @@ def unfit(result: Result) -> Iterator[str]:
         if outcome.state == "pending" and outcome.ruling is not None and outcome.ruling.verdict is not None
     ]
     for name, outcome in found[:MOST_SAID]:
-        assert outcome.ruling is not None
-        assert outcome.ruling.verdict is not None
-        yield f"{name}: {outcome.reason}; somebody has to decide again ({outcome.ruling.verdict.origin})"
+        yield f"{name}: {outcome.reason}; somebody has to decide again, which is a task of the adjudication project"
     if len(found) > MOST_SAID:
         yield f"… and {len(found) - MOST_SAID} more decisions that do not fit"
+
+
+def half_judged(result: Result) -> Iterator[str]:
+    """How many samples wait for a second reviewer, though one has decided."""
+    count = sum("reviewers have decided" in outcome.reason for outcome in result.outcomes.values())
+    if count:
+        yield f"{count} samples that somebody has judged wait for another reviewer (overlap)"
 
 
 def open_session(
@@ -249,7 +255,7 @@ def open_session(
     keep: bool = True,
     make: Callable[[str, str], Server] = Server,
 ) -> Session:
-    """The way to the workspace's server; nothing is sent yet.
+    """The way to the workspace's server, once it has let us in.
 
     Args:
         settings: in force.
@@ -260,13 +266,15 @@ def open_session(
 
     Raises:
         NoServer: none is known.
-        ReviewError: its token is missing.
+        ReviewError: its token is missing, or it does not answer or does not take it; nothing is remembered then.
     """
     told = told_now(ledger, settings, given)
     reached = access(settings.workspace, told)
+    session = Session(make(reached.url, reached.token), reached, ours=told.url is None, images=told.images)
+    session.server.whoami()
     if keep:
         remember(ledger, told)
-    return Session(make(reached.url, reached.token), reached, ours=told.url is None, images=told.images)
+    return session
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Work:
 
     def __str__(self) -> str:
         pace = "" if self.seconds is None else f", {self.seconds:.0f} s a draft (median)"
-        score = "" if self.score is None else f"; calibration: {self.score}"
+        score = "" if self.score is None else f"; calibration: {str(self.score).removeprefix(f'{self.annotator}: ')}"
         return (
             f"{self.annotator}: accepted {self.accepted}, edited {self.edited}, rejected {self.rejected}{pace}{score}"
         )
@@ -128,7 +128,6 @@ def _on_server(settings: Settings, ledger: Ledger, given: Told) -> tuple[str, bo
     try:
         session = open_session(settings, ledger, given, keep=False)
         with session.server as server:
-            server.whoami()
             mark = ledger.recall(WORKSPACE_ID)
             found = {} if mark is None else projects_of(server, mark)
     except ReviewError as error:

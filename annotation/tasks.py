@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
+
+import orjson
 
 from expertad import taxonomy
 from expertad.build import SECOND_OPINION
@@ -17,8 +20,8 @@ from expertad.verdict import Verdict
 MODEL_VERSION = "expertad"
 """Name of the predictions that hold the boxes; a project shows those of one name only."""
 
-Key = tuple[str, str]
-"""Sample and revision."""
+Key = tuple[str, str, int]
+"""Sample, revision, and how often its adjudication was tried in vain: a task of that key is there once."""
 
 Url = Callable[[ImageFile], str]
 
@@ -33,6 +36,7 @@ class Candidate:
         findings: of the checks.
         said: verdicts that were given and do not settle it; for an adjudicator.
         trouble: why those do not settle it.
+        attempt: how many adjudications it has had that settled nothing.
     """
 
     case: Case
@@ -40,11 +44,12 @@ class Candidate:
     findings: tuple[Finding, ...] = ()
     said: tuple[Verdict, ...] = ()
     trouble: str = ""
+    attempt: int = 0
 
     @property
     def key(self) -> Key:
-        """Sample and revision."""
-        return self.case.sample.sample_id, revision(self.case, self.draft)
+        """What it is known by on the server."""
+        return self.case.sample.sample_id, revision(self.case, self.draft), self.attempt
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -80,7 +85,9 @@ def task(candidate: Candidate, url: Url) -> dict[str, Any]:
         "fine_type": row["fine_type"] or "",
         "fine_types": [{"value": term} for term in (taxonomy.FINE_TERMS[coarse] if coarse else ())],
         "hints": "\n".join(hints(candidate)),
+        "attempt": candidate.attempt,
     }
+    data["seal"] = seal(data)
     boxes = [_box(case.query, box) for box in row["boxes"]]
     prediction = {"model_version": MODEL_VERSION, "result": boxes}
     return {"data": data, "predictions": [prediction] if boxes else []}
@@ -98,6 +105,12 @@ def as_shown(data: Mapping[str, Any]) -> dict[str, Any]:
         "think": data.get("think"),
         "fine_type": data.get("fine_type") or None,
     }
+
+
+def seal(data: Mapping[str, Any]) -> str:
+    """Digest of a task's data, by which a pull sees whether anybody changed it on the server: 32 hexadecimal digits."""
+    content = {name: value for name, value in data.items() if name != "seal"}
+    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def hints(candidate: Candidate) -> list[str]:

@@ -9,6 +9,7 @@ from annotation.tasks import Candidate
 from expertad.build import Outcome, Result
 from expertad.errors import ConfigError
 from expertad.order import order_key, unit
+from expertad.review import revision
 from expertad.verdict import Role, Verdict
 
 CALIBRATION_SIZE = 50
@@ -83,6 +84,15 @@ def _said(outcome: Outcome) -> tuple[Verdict, ...]:
     if outcome.state != "pending" or outcome.ruling is None:
         return ()
     return outcome.ruling.disputed or ((outcome.ruling.verdict,) if outcome.ruling.verdict is not None else ())
+
+
+def _attempts(result: Result, outcome: Outcome) -> int:
+    """How many adjudications of this text did not settle it; each further one is a task of its own."""
+    assert outcome.case is not None
+    assert outcome.draft is not None
+    text = revision(outcome.case, outcome.draft)
+    given = result.judged.get(outcome.case.sample.sample_id, ())
+    return sum(verdict.role == "adjudication" and verdict.revision == text for verdict in given)
 
 
 def _chosen(name: str, outcome: Outcome, which: Which, seed: int) -> bool:

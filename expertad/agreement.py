@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal, NamedTuple, get_args
 
-from expertad.review import meant
+from expertad.review import in_time, meant
 from expertad.verdict import Role, Verdict
 
 About = Literal["decision", "location", "type"]
@@ -49,7 +49,7 @@ class Agreement:
         value = "undefined, for everybody always chose the same," if self.value is None else f"{self.value:.3f}"
         return (
             f"{self.about}: {self.statistic} {value} with {self.observed:.0%} of the pairs equal, "
-            f"on {self.items} drafts by {self.annotators} people"
+            f"on {self.items} draft{'' if self.items == 1 else 's'} by {self.annotators} people"
         )
 
 
@@ -126,7 +126,7 @@ def _alpha(items: Sequence[Mapping[str, str]], labels: Sequence[str]) -> float:
 def _judged(verdicts: Verdicts, role: Role) -> _Judged:
     found: _Judged = defaultdict(dict)
     for given in verdicts.values():
-        for verdict in given:
+        for verdict in in_time(given):
             if verdict.role == role:
                 found[verdict.revision].pop(verdict.annotator, None)
                 found[verdict.revision][verdict.annotator] = verdict

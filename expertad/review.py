@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -220,11 +221,35 @@ def edited(case: Case, draft: Draft, verdict: Verdict) -> tuple[Case, Draft]:
     )
 
 
+def in_time(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Verdicts in the order in which they were given, however late they were read.
+
+    Args:
+        verdicts: in the order in which they came to the ledger. One without a time, or with one that cannot be read, was
+            given when it came: after whatever came before it.
+    """
+    if len(verdicts) < 2:
+        return list(verdicts)
+    times: list[datetime] = []
+    for verdict in verdicts:
+        given = _given_at(verdict.at)
+        times.append(given if given is not None else max(times, default=datetime.min.replace(tzinfo=UTC)))
+    return [verdicts[number] for number in sorted(range(len(verdicts)), key=lambda number: times[number])]
+
+
+def _given_at(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
 def _current(verdicts: Sequence[Verdict], wanted: str) -> list[Verdict]:
     """The latest adjudication of this revision; without one, each person's latest verdict on it, oldest first."""
     latest: dict[str, Verdict] = {}
     final: Verdict | None = None
-    for verdict in verdicts:
+    for verdict in in_time(verdicts):
         if verdict.revision != wanted or verdict.role == "calibration":
             continue
         if verdict.role == "adjudication":

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.pull import Refusal, verdict
-from annotation.tasks import as_shown
+from annotation.tasks import as_shown, seal
 from expertad import taxonomy
 from expertad.grid import cell_names
 
@@ -32,11 +32,15 @@ SHOWN: dict[str, Any] = {
 }
 NORMAL = SHOWN | {"coarse_type": None, "location": None, "fine_type": None, "answer": "No", "cells": [], "boxes": []}
 OTHER_TERM = taxonomy.FINE_TERMS["Scratch"][1]
-ADDRESS = "http://127.0.0.1:8080/projects/1/data?task=5"
 
 
 def data(shown: dict[str, Any] = SHOWN) -> dict[str, Any]:
-    return {name: "" if value is None else value for name, value in as_shown(shown).items()} | {"revision": REVISION}
+    made = {name: "" if value is None else value for name, value in as_shown(shown).items()} | {"revision": REVISION}
+    return made | {"query_image": "/data/local-files/?d=images/a.jpg", "seal": ""} | {"seal": seal_of(made)}
+
+
+def seal_of(made: dict[str, Any]) -> str:
+    return seal(made | {"query_image": "/data/local-files/?d=images/a.jpg"})
 
 
 def choices(name: str, *values: Any) -> dict[str, Any]:
@@ -61,14 +65,14 @@ def annotation(*result: Any, **more: Any) -> dict[str, Any]:
 def read(*result: Any, shown: dict[str, Any] = SHOWN, given: dict[str, Any] | None = None, **more: Any):
     people = {2: "anna@example.org", 3: "bob@example.org"}
     return verdict(
-        annotation(*result, **more), given or data(shown), ADDRESS, "review", {REVISION: shown}, people
+        annotation(*result, **more), given or data(shown), "review", {REVISION: shown}, people
     )  # fmt: skip
 
 
 def test_an_accept_whose_text_came_back_untouched_carries_no_corrections():
     found = read(choices("decision", "accept"), text("corrected_think", f" {THINK}\r\n"))
     assert (found.decision, found.location, found.fine_type, found.think) == ("accept", None, None, None)
-    assert (found.annotator, found.origin, found.revision) == ("anna@example.org", ADDRESS, REVISION)
+    assert (found.annotator, found.origin, found.revision) == ("anna@example.org", "label-studio", REVISION)
     assert (found.at, found.lead_time) == ("2026-03-01T10:00:00.500000+00:00", 12.346)
 
 
@@ -92,10 +96,10 @@ def test_a_reject_keeps_its_reasons_and_drops_corrections():
     assert (found.decision, found.reasons, found.think) == ("reject", ("inaccurate", "wrong_type"), None)
 
 
-def test_who_changes_an_annotation_makes_the_verdict_theirs():
-    assert read(choices("decision", "accept"), updated_by=3).annotator == "bob@example.org"
-    assert read(choices("decision", "accept"), updated_by=None, completed_by={"id": 2}).annotator == "anna@example.org"
-    assert read(choices("decision", "accept"), updated_by=9).annotator == "account 9"
+def test_a_colleague_who_changes_or_stars_an_annotation_is_no_second_judge():
+    assert read(choices("decision", "accept"), updated_by=3).annotator == "anna@example.org"
+    assert read(choices("decision", "accept"), completed_by={"id": 3}).annotator == "bob@example.org"
+    assert read(choices("decision", "accept"), completed_by=9).annotator == "account 9"
 
 
 BOX = {
@@ -134,9 +138,7 @@ def test_boxes_decide_nothing():
 )  # fmt: skip
 def test_a_value_that_the_screen_cannot_give_is_refused_with_words(result: Any, words: str):
     with pytest.raises(Refusal, match=words):
-        verdict(
-            annotation() | {"result": result}, data(), ADDRESS, "review", {REVISION: SHOWN}, {2: "anna@example.org"}
-        )
+        verdict(annotation() | {"result": result}, data(), "review", {REVISION: SHOWN}, {2: "anna@example.org"})
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_value_that_the_screen_cannot_give_is_refused_with_words(result: Any, 
         ({"lead_time": -1}, "lead time"),
         ({"lead_time": True}, "lead time"),
         ({"updated_at": "yesterday"}, "time 'yesterday'"),
-        ({"updated_by": None, "completed_by": None}, "nobody is named"),
+        ({"completed_by": None}, "nobody is named"),
     ],
 )
 def test_bad_times_and_authors_are_refused(more: dict[str, Any], words: str):
@@ -167,6 +169,12 @@ def test_a_normal_sample_has_no_place_and_no_type():
 def test_a_text_that_was_changed_on_the_server_cannot_be_judged(name: str):
     with pytest.raises(Refusal, match=f"its {name} was changed on the server"):
         read(choices("decision", "accept"), given=data() | {name: "something else"})
+
+
+def test_other_pictures_or_hints_on_the_server_cannot_be_judged_either():
+    for name, value in (("query_image", "/data/local-files/?d=images/b.jpg"), ("hints", "all is well")):
+        with pytest.raises(Refusal, match="its data was changed on the server"):
+            read(choices("decision", "accept"), given=data() | {name: value})
 
 
 def test_a_revision_that_was_never_pushed_is_refused():
@@ -200,13 +208,12 @@ ITEM = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(ITEM | JSON, max_size=4) | JSON, st.dictionaries(st.sampled_from(["updated_by", "lead_time"]), JSON))
+@given(st.lists(ITEM | JSON, max_size=4) | JSON, st.dictionaries(st.sampled_from(["completed_by", "lead_time"]), JSON))
 def test_anything_at_all_is_a_verdict_or_a_refusal(result: Any, more: dict[str, Any]):
     try:
         found = verdict(
             annotation() | {"result": result} | more,
             data(),
-            ADDRESS,
             "review",
             {REVISION: SHOWN},
             {2: "anna@example.org"},

@@ -84,7 +84,7 @@ def test_what_a_task_holds_says_the_same_as_what_the_verdict_is_held_against():
         data = task(one, url)["data"]
         said = shown(one.case, one.draft)
         assert as_shown(data) == {name: said[name] for name in as_shown(data)}
-        assert (data["sample_id"], data["revision"]) == one.key
+        assert (data["sample_id"], data["revision"], data["attempt"]) == one.key
         assert None not in data.values()  # the server takes no task without all of its data
 
 
@@ -149,4 +149,4 @@ def test_of_doubles_the_judged_one_stays_else_the_oldest():
 def test_only_untouched_tasks_about_replaced_texts_are_outdated():
     tasks = [listed(1, "a", "old"), listed(2, "a", "new"), listed(3, "b", "old", annotations=1), listed(4, "gone"),
              listed(5, "c", "asked for")]  # fmt: skip
-    assert outdated(tasks, {"a": "new", "b": "new", "c": "now"}, {("c", "asked for"): None}) == [1, 4]
+    assert outdated(tasks, {"a": "new", "b": "new", "c": "now"}, {("c", "asked for", 0): None}) == [1, 4]
