@@ -10,6 +10,7 @@ from expertad.build import Outcome, Result
 from expertad.errors import ConfigError
 from expertad.order import order_key, unit
 from expertad.review import revision
+from expertad.sample import Case, Draft
 from expertad.verdict import Role, Verdict
 
 CALIBRATION_SIZE = 50
@@ -71,7 +72,10 @@ def candidates(result: Result, which: Which, *, seed: int) -> dict[Role, list[Ca
             continue
         said = _said(outcome)
         if said:
-            found["adjudication"].append(Candidate(outcome.case, outcome.draft, outcome.findings, said, outcome.reason))
+            tried = _attempts(outcome.case, outcome.draft, result)
+            found["adjudication"].append(
+                Candidate(outcome.case, outcome.draft, outcome.findings, said, outcome.reason, tried)
+            )
         elif _chosen(name, outcome, which, seed):
             found["review"].append(Candidate(outcome.case, outcome.draft, outcome.findings))
     if which.kind == "calibration":
@@ -86,12 +90,10 @@ def _said(outcome: Outcome) -> tuple[Verdict, ...]:
     return outcome.ruling.disputed or ((outcome.ruling.verdict,) if outcome.ruling.verdict is not None else ())
 
 
-def _attempts(result: Result, outcome: Outcome) -> int:
+def _attempts(case: Case, draft: Draft, result: Result) -> int:
     """How many adjudications of this text did not settle it; each further one is a task of its own."""
-    assert outcome.case is not None
-    assert outcome.draft is not None
-    text = revision(outcome.case, outcome.draft)
-    given = result.judged.get(outcome.case.sample.sample_id, ())
+    text = revision(case, draft)
+    given = result.judged.get(case.sample.sample_id, ())
     return sum(verdict.role == "adjudication" and verdict.revision == text for verdict in given)
 
 

@@ -225,8 +225,8 @@ def in_time(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Verdicts in the order in which they were given, however late they were read.
 
     Args:
-        verdicts: in the order in which they came to the ledger. One without a time, or with one that cannot be read, was
-            given when it came: after whatever came before it.
+        verdicts: in the order in which they came to the ledger. One without a time, or with one that cannot be read,
+            was given when it came: after whatever came before it.
     """
     if len(verdicts) < 2:
         return list(verdicts)

@@ -303,3 +303,57 @@ def test_kills_of_client_and_server_anywhere_lose_and_double_nothing(review: Rev
     assert len(review.verdicts) == SAMPLES
     assert review.build().json["complete"] is True
     assert len(review.rows) == SAMPLES
+
+
+def test_a_server_and_a_workspace_that_move_take_everything_with_them(review: Review, tmp_path: Path):
+    with running(review.workspace) as access:
+        review("push")
+        anna = builder(access)
+        waiting = tasks(anna)
+        first = anna.answer(waiting[0]["id"], accept())
+        anna.answer(waiting[1]["id"], reject())
+        assert review("pull")["added"] == 2
+        anna.ask("PATCH", f"/api/annotations/{first['id']}/", json={"ground_truth": True})  # dates it anew
+        assert review("pull")["added"] == 0
+    before = review.verdicts
+    review.workspace = Path(shutil.move(review.workspace, tmp_path / "moved"))
+    with running(review.workspace) as access:  # on another port
+        assert review("pull")["added"] == 0
+        assert review.verdicts == before
+        pushed = review("push")["projects"][0]
+        assert (pushed["added"], pushed["there"]) == (0, SAMPLES)
+        fresh = httpx.post(f"{access.url}/api/token/refresh/", json={"refresh": access.token}).json()["access"]
+        shown = httpx.get(access.url + waiting[0]["data"]["query_image"], headers={"Authorization": f"Bearer {fresh}"})
+        assert (shown.status_code, shown.content[:2]) == (200, b"\xff\xd8")
+
+
+def test_an_adjudication_that_does_not_fit_is_asked_again(review: Review):
+    with running(review.workspace) as access:
+        review("push")
+        anna = builder(access)
+        task = next(task for task in tasks(anna) if task["data"]["location"])
+        anna.answer(task["id"], [choice("decision", "query", "edit"), text("corrected_think", "query", "Short.")])
+        assert "somebody has to decide again" in review("pull")["said"]
+        review("push")
+        (asked,) = tasks(anna, "adjudication")
+        assert "Short." in asked["data"]["hints"]
+        anna.answer(asked["id"], [choice("decision", "query", "edit"), text("corrected_think", "query", "Shorter.")])
+        review("pull")
+        review("push")
+        review("push")
+        assert sorted(task["data"]["attempt"] for task in tasks(anna, "adjudication")) == [0, 1]
+        again = max(tasks(anna, "adjudication"), key=lambda found: found["id"])
+        anna.answer(again["id"], accept())
+        review("pull")
+        review.build()
+        assert task["data"]["sample_id"] in review.rows
+
+
+def test_a_server_that_did_not_let_us_in_is_not_remembered(review: Review, expertad: Run):
+    with running(review.workspace):
+        nobody = f"http://127.0.0.1:{free_port()}"
+        words = ("review", "push", "--workspace", review.workspace, "--url", nobody)
+        refused = expertad(*words, env={"LABEL_STUDIO_API_KEY": "x" * 40})
+        assert refused.code == 2
+        assert "could not be reached" in refused.err
+        assert review("push")["projects"][0]["added"] == SAMPLES
