@@ -32,8 +32,9 @@ def write_card(run: Settings, out: Path) -> str:
         "",
         table,
         "",
-        "Half widths of 95 % intervals behind ±. Balanced accuracy is by label; an unreadable answer is wrong. The",
-        "backbone was not taught the tags, so it earns no rewards; its answer is the first yes or no of its own words.",
+        "Half widths of 95 % intervals behind ±. Balanced accuracy is by label; an answer that is neither yes nor no",
+        "is unread, and wrong. The backbone was not taught the tags, so it earns no rewards: its answer is the first",
+        "yes or no of its own words.",
         "",
         "## Training",
         "",
@@ -58,21 +59,25 @@ def _scores(path: Path) -> dict[str, Any]:
 
 def _table(scores: dict[str, dict[str, Any]]) -> str:
     lines = [
-        "| model | images | balanced accuracy | format | location | type | total reward |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| model | images | balanced accuracy | unread | format | location | type | total reward |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, s in scores.items():
         total = s["rewards"]["total"]
-        lines.append(
-            f"| {name} | {s['n']} | {_number(s['balanced_accuracy'])} ± {s['balanced_accuracy_ci95']:.3f} | "
-            f"{_number(s['format'])} | {_number(s['location_on_found'])} | {_number(s['type_on_found'])} | "
-            f"{total['mean']:.3f} ± {total['ci95']:.3f} |"
+        cells = (
+            name,
+            s["n"],
+            f"{_number(s['balanced_accuracy'])} ± {s['balanced_accuracy_ci95']:.3f}",
+            s["unread_answers"],
+            *(_number(s[key]) for key in ("format", "location_on_found", "type_on_found")),
+            f"{total['mean']:.3f} ± {total['ci95']:.3f}",
         )
+        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _health(path: Path) -> list[str]:
