@@ -239,7 +239,8 @@ def publish(settings: Settings, out: Path | None) -> Iterator[str]:
         found = collect(build, result)
         if not found.pairs:
             why = "".join(f"; {count} without: {reason}" for reason, count in found.unpaired.items())
-            raise UserError(f"people have edited or rejected nothing that gives a pair{why}")
+            old = f"; {target} still holds pairs of an earlier state: delete it" if target.exists() else ""
+            raise UserError(f"people have edited or rejected nothing that gives a pair{why}{old}")
         rows = [to_row(pair) for pair in found.pairs]
         for row in rows:
             validate(row, "preferences")
