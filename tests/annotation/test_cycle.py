@@ -64,10 +64,24 @@ class Review:
         return {row["id"]: row for path in tables for row in pq.read_table(path).to_pylist()}
 
 
-@pytest.fixture
-def review(expertad: Run, bsdata: Path, tmp_path: Path) -> Review:
-    made = Review(expertad, bsdata, tmp_path)
+@pytest.fixture(scope="module")
+def built(bsdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which everything waits for people; each test works on a copy."""
+    folder = tmp_path_factory.mktemp("cycle")
+
+    def run(*words: object) -> Ran:
+        done = subprocess.run(command(*words), cwd=folder, env=environment(), capture_output=True, text=True)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    made = Review(run, bsdata, folder)
     made.build()
+    return made.workspace
+
+
+@pytest.fixture
+def review(expertad: Run, bsdata: Path, built: Path, tmp_path: Path) -> Review:
+    made = Review(expertad, bsdata, tmp_path)
+    shutil.copytree(built, made.workspace)
     return made
 
 
