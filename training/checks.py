@@ -145,6 +145,17 @@ def check_model(run: Settings, fetch: Callable[[str], str] | None = None) -> Non
         raise CheckError(f"{run.model}: architecture {found}, but backbone {run.backbone} is {run.arch}")
 
 
+def hub_answers() -> bool:
+    """True when the hub can be reached; asked once, without the retries of its client, which take half a minute."""
+    import httpx
+
+    try:
+        httpx.head(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", timeout=5)
+    except (httpx.HTTPError, OSError):
+        return False
+    return True
+
+
 def _fetch(hub: str) -> str:
     from huggingface_hub import hf_hub_download
 

@@ -65,7 +65,11 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
         raise UserError(f"{dataset}: holds no README.md, so it is not a published Expert-AD data set; give --dataset")
     try:
         rows = load_dataset(dataset, config, split=SPLIT_OF[config], cache_dir=_cache(folder))
-    except (ValueError, FileNotFoundError, ConnectionError) as error:
+    except ConnectionError:
+        raise UserError(
+            f"{dataset}: not in the local cache and not to be had from the hub; give --dataset a published folder"
+        ) from None
+    except (ValueError, FileNotFoundError) as error:
         raise UserError(f"{dataset}: cannot read config {config}: {str(error).splitlines()[0]}") from None
     check_columns(dataset, config, rows)
     feature = rows.features["images"].feature

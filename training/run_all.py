@@ -180,6 +180,7 @@ def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool
             print(f"$ {line}", flush=True)
         start = time.monotonic()
         log = out / "logs" / f"{step.name}.log"
+        print(f"{step.name}: started; what it says is in {log}", flush=True)
         with _server(step, out, run.sc_grpo.vllm_port) if step.server else nullcontext():
             code = _call(step.command, step.environment, log)
         if code:
@@ -354,7 +355,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _absolute(path: str) -> str:
     """A folder's absolute path, so that a run is the same from everywhere; a hub id as it is."""
-    return str(Path(path).resolve()) if Path(path).is_dir() else path
+    return str(Path(path).resolve()) if path == DATASET or Path(path).is_dir() else path
 
 
 def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
@@ -418,6 +419,7 @@ def run_one(args: argparse.Namespace, backbone: str, several: bool) -> None:
             print("\n".join(step.lines()))
         return
     print(f"run folder {out}", flush=True)
+    _stay_offline_without_hub(run)
     if int(os.environ.get("SLURM_NODEID", os.environ.get("NODE_RANK", "0"))) != 0:
         _await(out / "config.yaml")
         execute(steps, run, out, first_node=False)
@@ -431,6 +433,16 @@ def run_one(args: argparse.Namespace, backbone: str, several: bool) -> None:
         execute(steps, run, out)
         manifest(run, out)
         print(write_card(run, out))
+    print(f"model: {out / 'sc_grpo' / stage.FINAL}\ncard: {out / 'README.md'}", flush=True)
+
+
+def _stay_offline_without_hub(run: Settings) -> None:
+    """Makes this process and its stages ask the local cache alone, where they need the hub and it does not answer."""
+    folders = (Path(run.model), Path(run.dataset))
+    asked = run.smoke is None and not all(folder.is_absolute() or folder.is_dir() for folder in folders)
+    if asked and not os.environ.get("HF_HUB_OFFLINE") and not checks.hub_answers():
+        print("the hub does not answer: taking what the local cache holds", flush=True)
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _await(path: Path, seconds: float = 600) -> None:

@@ -109,19 +109,31 @@ def test_a_model_of_another_architecture_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_unreachable_hub_is_one_line(tmp_path):
+def test_an_unreachable_hub_is_one_line(tmp_path, tiny):
     import os
+    import socket
     import subprocess
     import sys
 
-    words = ["--preset", "1xGPU", "--set", "machine.gpu=false", "--out", str(tmp_path / "run")]
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "training.run_all", *words], capture_output=True, text=True, env=offline, check=False
-    )
-    assert done.returncode == 2
-    assert "hf download llava-hf/llava-onevision-qwen2-0.5b-si-hf" in done.stderr
-    assert "Traceback" not in done.stderr
+    nobody = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    nobody.close()
+    alone = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path)}
+    alone.pop("HF_HUB_OFFLINE", None)
+
+    def ends(*words):
+        command = [sys.executable, "-m", "training.run_all", "--preset", "1xGPU", "--set", "machine.gpu=false"]
+        done = subprocess.run([*command, *words], capture_output=True, text=True, env=alone, check=False, cwd=tmp_path)
+        assert done.returncode == 2
+        return done.stdout, done.stderr
+
+    said, error = ends()
+    assert "the hub does not answer" in said
+    assert "hf download llava-hf/llava-onevision-qwen2-0.5b-si-hf" in error
+    assert error.count("\n") == 1
+    _, error = ends("--model", str(tiny("llava_onevision")), "--dataset", "somebody/something")
+    assert error.startswith("error: somebody/something: not in the local cache")
+    assert error.count("\n") == 1
 
 
 def test_the_data_check_counts_rows_and_images(dataset, make_settings, tmp_path):

@@ -132,6 +132,17 @@ def test_a_second_run_in_the_same_folder_is_told_who_is_there(tmp_path):
         pass
 
 
+@pytest.mark.training
+def test_without_a_data_set_it_says_how_to_build_one(tmp_path, monkeypatch, capsys, tiny):
+    monkeypatch.chdir(tmp_path)
+    words = ["--preset", "1xGPU", "--set", "machine.gpu=false", "--model", str(tiny("llava_onevision"))]
+    assert main(words) == 2
+    assert (
+        f"error: {tmp_path}/workspace/dataset: no such folder; build a data set with `expertad build`"
+        in capsys.readouterr().err
+    )
+
+
 def test_the_smoke_runs_folder_does_not_depend_on_what_lies_beside_it(tmp_path, monkeypatch):
     def folder():
         args = run_all.parse(["--preset", "smoke"])
