@@ -47,8 +47,6 @@ def check_settings(run: Settings) -> None:
     """
     g, machine = run.sc_grpo, run.machine
     scheme(g.rewards, g.location)
-    if run.pa_sft.freeze not in ("nothing", "release"):
-        raise CheckError(f"pa_sft.freeze is {run.pa_sft.freeze!r}; it takes nothing or release")
     for name, value in {
         "machine.processes": machine.processes,
         "machine.nodes": machine.nodes,

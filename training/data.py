@@ -33,7 +33,7 @@ from training.rewards import Truth
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from training.settings import Settings
+    from training.settings import Settings, Wording
 
 IMAGE = "<image>"
 TEST_QUESTION = "Are there any defects in the test image?"
@@ -220,6 +220,11 @@ def prompt(shot: int, text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": parts(frame + text)}]
 
 
+def worded(wording: Wording, problem: str = QUESTION) -> str:
+    """What a prompt says beside its images, the published question in one of the wordings."""
+    return {"query": problem, "test": TEST_QUESTION, "expert": EXPERT_PROMPT.format(question=problem)}[wording]
+
+
 def shorten(reply: str, sentences: int) -> str:
     """A reply in either pattern with the first sentences of its reasoning; unchanged for 0 or in another form."""
     parsed = pattern.parse(reply)
@@ -250,17 +255,16 @@ def pa_sft_rows(rows: Dataset, sentences: int = 0) -> Dataset:
     return converted.select_columns(["id", "images", "prompt", "completion"])
 
 
-def sc_grpo_rows(rows: Dataset, style: str = "table8") -> Dataset:
+def sc_grpo_rows(rows: Dataset, wording: Wording = "expert") -> Dataset:
     """Adds `prompt` and keeps the truth columns that the rewards read.
 
     Args:
         rows: from `load_rows(…, "sc_grpo")`.
-        style: "table8" (the expert instruction before the question), or "question" (as PA-SFT asks).
+        wording: how it asks.
     """
 
     def convert(problem: str, shot: int) -> dict[str, Any]:
-        text = EXPERT_PROMPT.format(question=problem) if style == "table8" else problem
-        return {"prompt": prompt(shot, text)}
+        return {"prompt": prompt(shot, worded(wording, problem))}
 
     converted = rows.map(convert, input_columns=["problem", "shot"], desc="SC-GRPO prompts", load_from_cache_file=False)
     return converted.select_columns(["id", "images", "prompt", *TRUTH_COLUMNS])
@@ -268,7 +272,7 @@ def sc_grpo_rows(rows: Dataset, style: str = "table8") -> Dataset:
 
 def corpus(rows: Dataset) -> Iterator[str]:
     """Every text of a PA-SFT config, for a tiny backbone's tokenizer; SC-GRPO's prompt is among it."""
-    yield EXPERT_PROMPT.format(question=QUESTION)
+    yield worded("expert")
     for messages in rows.select_columns(["messages"])["messages"]:
         for message in messages:
             yield message["content"].replace(IMAGE, "")

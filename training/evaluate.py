@@ -21,9 +21,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any, Protocol
 
-from expertad.record import QUESTION
 from training import backbones, settings, stage
-from training.data import TEST_QUESTION, TRUTH_COLUMNS, prompt, rows_of
+from training.data import TRUTH_COLUMNS, prompt, rows_of, worded
 from training.rewards import Truth, read, scheme
 from training.rewards.scheme import total
 from training.rewards.truth import Reading
@@ -172,7 +171,7 @@ def predict(run: settings.Settings, engine: Engine, rank: int, world: int) -> li
     rows = rows_of(run, "held_out")
     e = run.evaluate
     count = min(e.rows, len(rows)) if e.rows else len(rows)
-    question = TEST_QUESTION if e.question == "test" else QUESTION
+    question = worded(e.wording)
     own = list(range(rank, count, world))
     predictions = []
     for start in range(0, len(own), e.batch):

@@ -27,8 +27,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from expertad.errors import AbortError, ConfigError, ExpertADError, UserError
 
 try:
@@ -379,10 +377,7 @@ def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
         key, sign, value = pair.partition("=")
         if not sign:
             raise ConfigError(f"--set {pair}: expected KEY=VALUE")
-        try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {pair}: {' '.join(str(error).split())}") from None
+        nested = _value(value)
         for name in reversed(key.split(".")):
             nested = {name: nested}
         run = settings_module.merge(run, nested, "--set")
@@ -393,6 +388,14 @@ def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
             )
         run = replace(run, dataset="", model="")
     return run
+
+
+def _value(text: str) -> Any:
+    """true, false, null or a number, else the text itself; not YAML, to which `off` and `no` are false."""
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
 
 
 def folder_for(args: argparse.Namespace, run: Settings, several: bool) -> Path:

@@ -78,7 +78,7 @@ def make_trainer(run: settings.Settings, model: str, out: Path) -> tuple[Any, An
     chosen = scheme(run.sc_grpo.rewards, run.sc_grpo.location)
     rows = rows_of(run, "sc_grpo")
     check_truths(rows, run.grid)
-    rows = sc_grpo_rows(rows, run.sc_grpo.prompt)
+    rows = sc_grpo_rows(rows, run.sc_grpo.wording)
     trl_arguments = arguments(run, out)
     loaded, processor, lora = stage.prepare(run, model)
     trainer = ScGrpoTrainer(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -18,6 +18,10 @@ from training.backbones import CONFIGS, Backbone
 PRESETS = CONFIGS / "presets"
 
 Vllm = Literal["server", "colocate", "off"]
+Freeze = Literal["nothing", "release"]
+Wording = Literal["query", "test", "expert"]
+"""How a model is asked: as in training data ("query image"), as Table 8 does in tests ("test image"), or with Table 8's
+instruction of an expert before the question, as in SC-GRPO."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Machine:
 
     processes: int = 4
     nodes: int = 1
-    zero: int = 3
-    dtype: str = "bfloat16"
+    zero: Literal[0, 2, 3] = 3
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
     gpu: bool = True
     gpu_memory_gib: float = 80.0
     workers: int = 4
@@ -58,7 +62,7 @@ class PaSft:
     beta2: float = 0.999
     max_tokens: int = 8192
     sentences: int = 0  # of the reasoning; 0 keeps all
-    freeze: str = "nothing"  # the released scripts: "release", vision tower and projector
+    freeze: Freeze = "nothing"  # the released scripts: "release", vision tower and projector
     gradient_checkpointing: bool = True
     save_steps: int = 100
     logging_steps: int = 10
@@ -85,7 +89,7 @@ class ScGrpo:
     max_completion_tokens: int = 512
     rewards: str = "paper"
     location: str = "cell"
-    prompt: Literal["table8", "question"] = "table8"
+    wording: Wording = "expert"
     vllm: Vllm = "server"
     vllm_port: int = 8000
     gradient_checkpointing: bool = True
@@ -96,12 +100,12 @@ class ScGrpo:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """What is measured after each stage. `rows` 0 takes all; `question` as Table 8 ("test") or as trained ("query")."""
+    """What is measured before, between and after the stages. `rows` 0 takes all."""
 
     batch: int = 4
     max_tokens: int = 512
     rows: int = 0
-    question: Literal["test", "query"] = "test"
+    wording: Wording = "test"
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def merge(base: T, changes: Mapping[str, Any], where: str, path: str = "") -> T:
     Raises:
         ConfigError: a key that does not exist, or a value of another type than the default's; names it.
     """
-    known = {f.name: f for f in fields(base)}  # type: ignore[arg-type]
+    known = get_type_hints(type(base))
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in known:
@@ -185,6 +189,9 @@ def merge(base: T, changes: Mapping[str, Any], where: str, path: str = "") -> T:
             value = _number(value)
         elif old is not None and not isinstance(value, type(old)):
             raise wrong
+        choices = get_args(known[key]) if get_origin(known[key]) is Literal else (value,)
+        if value not in choices:
+            raise ConfigError(f"{where}: {path}{key}: {value!r} is none of {', '.join(map(str, choices))}")
         new[key] = value
     return replace(base, **new)  # type: ignore[type-var]
 

@@ -38,7 +38,9 @@ def test_every_backbone_passes_on_the_papers_machine(backbone):
         ({"machine": {"processes": 1}}, "GPU of its own"),
         ({"machine": {"nodes": 2}}, "one node only"),
         ({"pa_sft": {"batch": 0}}, r"pa_sft\.batch is 0"),
-        ({"pa_sft": {"freeze": "vision"}}, "nothing or release"),
+        ({"pa_sft": {"freeze": "vision"}}, r"pa_sft\.freeze: 'vision' is none of nothing, release"),
+        ({"sc_grpo": {"vllm": "sever"}}, r"sc_grpo\.vllm: 'sever' is none of server, colocate, off"),
+        ({"machine": {"zero": 1}}, r"machine\.zero: 1 is none of 0, 2, 3"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):

@@ -44,7 +44,7 @@ def test_sc_grpo_asks_as_table_8_does_or_as_pa_sft(dataset):
     text = sc_grpo_rows(rows)[0]["prompt"][0]["content"][1]["text"]
     assert text.startswith("\nYou are an expert in detecting defects in image.")
     assert text.endswith("\n Are there any defects in the query image?")
-    plain = sc_grpo_rows(rows, "question")[0]
+    plain = sc_grpo_rows(rows, "query")[0]
     assert plain["prompt"][0]["content"][1]["text"] == "\nAre there any defects in the query image?"
     assert set(plain) == {"id", "images", "prompt", *data.TRUTH_COLUMNS}
 

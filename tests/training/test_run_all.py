@@ -62,7 +62,7 @@ def test_several_nodes_pass_torchruns_own_flags(capsys):
         (["--preset", "8xB200"], "unknown preset '8xB200'"),
         (["--set", "sc_grpo.batch"], "expected KEY=VALUE"),
         (["--set", "sc_grpo.bach=4"], "unknown setting 'sc_grpo.bach'"),
-        (["--set", "sc_grpo.batch=["], "--set sc_grpo.batch=[: while parsing"),
+        (["--set", "sc_grpo.batch=["], "sc_grpo.batch: '[' is no int"),
         (["--set", "pa_sft=3"], "pa_sft is a group of settings; set one of them: pa_sft.epochs"),
         (["--set", "smoke.parts=3"], "smoke has no settings in this preset"),
         (["--preset", "smoke", "--dataset", "elsewhere"], "makes its own data set and backbone"),
@@ -93,10 +93,12 @@ def test_options_reach_the_settings():
     assert run.pa_sft.learning_rate == 2e-5
 
 
-def test_a_number_may_be_written_with_an_exponent():
-    args = run_all.parse(["--set", "sc_grpo.learning_rate=2e-6", "--set", "pa_sft.weight_decay=0"])
+def test_values_are_read_as_they_are_written():
+    words = ("sc_grpo.learning_rate=2e-6", "pa_sft.weight_decay=0", "sc_grpo.vllm=off", "machine.gpu=False")
+    args = run_all.parse([word for pair in words for word in ("--set", pair)])
     run = run_all.settings_for(args, "qwen2-vl-2b")
     assert (run.sc_grpo.learning_rate, run.pa_sft.weight_decay) == (2e-6, 0.0)
+    assert (run.sc_grpo.vllm, run.machine.gpu) == ("off", False)
 
 
 def test_the_same_command_finds_its_own_run_folder_and_another_a_different_one():
