@@ -167,12 +167,15 @@ def _share_ci(values: Sequence[float]) -> dict[str, float]:
 
 
 def predict(run: settings.Settings, engine: Engine, rank: int, world: int) -> list[dict[str, Any]]:
-    """Generates for every `world`-th held-out row from `rank` on."""
+    """Generates for every `world`-th of the rows to evaluate, from the `rank`-th on.
+
+    Published rows are sorted by category and label: fewer than all are taken at even distances, not from the front.
+    """
     rows = rows_of(run, "held_out")
     e = run.evaluate
     count = min(e.rows, len(rows)) if e.rows else len(rows)
     question = worded(e.wording)
-    own = list(range(rank, count, world))
+    own = [i * len(rows) // count for i in range(count)][rank::world]
     predictions = []
     for start in range(0, len(own), e.batch):
         batch = [rows[i] for i in own[start : start + e.batch]]

@@ -100,7 +100,7 @@ class ScGrpo:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """What is measured before, between and after the stages. `rows` 0 takes all."""
+    """What is measured before, between and after the stages. `rows` 0 takes all, a number so many at even distances."""
 
     batch: int = 4
     max_tokens: int = 512

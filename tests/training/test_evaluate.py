@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.evaluate import interval, read_untaught, score
+from training.data import load_rows
+from training.evaluate import interval, predict, read_untaught, score
 from training.health import Health
 
 NO = "<think>a</think><answer>No</answer>"
@@ -72,6 +73,23 @@ def test_a_share_of_all_or_none_still_has_an_interval():
     rewards = score([row(False, NO)] * 50)["rewards"]
     assert rewards["accuracy"]["mean"] == 1.0
     assert 0.01 < rewards["accuracy"]["ci95"] < 0.1
+
+
+class Counting:
+    """An engine that answers with the number of images it was shown."""
+
+    def generate(self, prompts, images):
+        return [f"{len(shown)} of {prompt[0]['role']}" for prompt, shown in zip(prompts, images, strict=True)]
+
+
+@pytest.mark.parametrize(("count", "taken"), [(0, list(range(16))), (4, [0, 4, 8, 12]), (99, list(range(16)))])
+def test_fewer_rows_are_spread_over_the_set_and_shared_by_the_processes(count, taken, dataset, make_settings, tmp_path):
+    run = make_settings(dataset, tmp_path, evaluate={"rows": count, "batch": 3})
+    ids = load_rows(str(dataset), "held_out")["id"]
+    shares = [predict(run, Counting(), rank, 2) for rank in (0, 1)]
+    assert sorted(p["id"] for share in shares for p in share) == sorted(ids[i] for i in taken)
+    assert abs(len(shares[0]) - len(shares[1])) <= 1
+    assert {p["completion"] for share in shares for p in share} == {"1 of user"}
 
 
 def test_categories_are_scored_apart():
