@@ -94,6 +94,12 @@ def invite(access: Access) -> str:
     return f"{(access.public_url or access.url).rstrip('/')}{path}"
 
 
+def check_email(email: str) -> None:
+    """Refuse what cannot name an account."""
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise ReviewError(f"{email!r} is no e-mail address: Label Studio's accounts are named by one; give --email")
+
+
 def account_of(folder: Path, email: str) -> Account:
     """The account in this folder; made with a random password where there is none yet."""
     path = folder / "account.json"
@@ -103,8 +109,6 @@ def account_of(folder: Path, email: str) -> Account:
         pass
     except (ValueError, TypeError):
         raise ReviewError(f"{path} is damaged: it holds one object with email and password; mend it") from None
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
-        raise ReviewError(f"{email!r} is no e-mail address: Label Studio's accounts are named by one; give --email")
     account = Account(email.lower(), secrets.token_urlsafe(24))
     write_private(path, json.dumps({"email": account.email, "password": account.password}) + "\n")
     return account

@@ -33,7 +33,7 @@ Command = Callable[..., int | None]
 
 @click.group(context_settings={"max_content_width": 110})
 def review() -> None:
-    """People judge drafts in Label Studio: start a server, push drafts to it, pull verdicts.
+    """Have people judge drafts, in Label Studio.
 
     `serve` once, then `push`; annotators work in their browsers; `pull` whenever you like, and `expertad build`
     publishes what is decided. `expertad build --review label-studio` pulls and pushes by itself.
@@ -75,7 +75,9 @@ def serve(
     public_url: str | None,
     **flags: Any,
 ) -> int:
-    """Run a review server for the workspace, on this machine only; ends with Ctrl-C.
+    """Run the workspace's server, until Ctrl-C.
+
+    It is reached from this machine only, unless a front is put before it.
 
     The first time, Label Studio is installed into an environment of its own (about 1 GB). Its data stay in
     WORKSPACE/label-studio. For a team, set POSTGRE_HOST, POSTGRE_NAME, POSTGRE_USER and POSTGRE_PASSWORD.
@@ -102,7 +104,10 @@ def _forget_another_server(settings: Settings) -> None:
 @CONFIG_OPTION
 @guarded
 def invite(config_file: Path | None, **flags: Any) -> int:
-    """Print the link with which a colleague makes an account on the workspace's server."""
+    """Print the link with which a colleague gets an account.
+
+    On the workspace's own server, which must have been started once.
+    """
     from annotation.access import invite as link
     from annotation.access import known
 
@@ -150,7 +155,10 @@ def push(
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Bring to the server what people should judge, disagreements first; what is there already stays as it is."""
+    """Bring to the server what people should judge.
+
+    Disagreements come first; what is there already stays as it is.
+    """
     require_client()
     from annotation.session import Told, half_judged
     from annotation.which import Which
@@ -185,7 +193,10 @@ def _nothing(settings: Settings, kind: str) -> str:
 @JSON_OPTION
 @guarded
 def pull(config_file: Path | None, given: dict[str, Any], as_json: bool, **flags: Any) -> int:
-    """Copy what people decided into the ledger, and say what it means; `expertad build` then publishes it."""
+    """Copy what people decided into the ledger.
+
+    And say what it means; `expertad build` then publishes it.
+    """
     require_client()
     from annotation.session import open_session
 
@@ -225,7 +236,10 @@ def pull(config_file: Path | None, given: dict[str, Any], as_json: bool, **flags
 @JSON_OPTION
 @guarded
 def status(config_file: Path | None, given: dict[str, Any], as_json: bool, **flags: Any) -> int:
-    """Show how the review stands: what waits, who judged how much, and how well people agree."""
+    """Show what waits, who judged how much, who agrees.
+
+    With the agreement of people by decision, place and type.
+    """
     require_client()
     from annotation.session import Told
     from annotation.status import look

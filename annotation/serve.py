@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from annotation.access import Access, account_of, home, invite, known, token_of, write_private
+from annotation.access import Access, account_of, check_email, home, invite, known, token_of, write_private
 from annotation.child import listens
 from annotation.environment import Say, ensure
 from annotation.program import HOST, Program, check_front, stop
@@ -90,6 +90,7 @@ def serving(
     """This workspace's Label Studio while the block runs; `serve` says what the arguments are and what is raised."""
     if not 0 < port < 65536:
         raise ReviewError(f"port {port} is none: give --port a number from 1 to 65535")
+    check_email(email)
     if public_url is not None:
         check_front(public_url)
     folder, url = home(workspace), f"http://{HOST}:{port}"

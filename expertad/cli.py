@@ -167,7 +167,9 @@ BUILD_SETTINGS = (
 @JSON_OPTION
 @guarded
 def build(config_file: Path | None, as_json: bool, **flags: Any) -> int:
-    """Do all that is left to do: ingest, select, locate, describe, distill, check, review, publish, report.
+    """Do all that is left to do, from ingestion to publication.
+
+    The steps: ingest, select, locate, describe, distill, check, review, publish, report.
 
     Run it again whenever you like: after a crash, after reviews, after changing settings. Nothing that was done is done
     or paid for twice.
@@ -196,7 +198,7 @@ def _review_server(settings: config.Settings, ledger: Any) -> Any:
 )
 @guarded
 def draw(folder: Path, parts: int, seed: int, profile: Any) -> int:
-    """Draw a sample data set into FOLDER, in Real-IAD's layout."""
+    """Draw a sample data set in Real-IAD's layout into FOLDER."""
     from expertad.progress import Progress
     from expertad.sources.drawn import draw as draw_set
 
@@ -218,7 +220,10 @@ def draw(folder: Path, parts: int, seed: int, profile: Any) -> int:
 @click.option("--sample", "sample_id", help="Tell all that is known about one sample.")
 @guarded
 def status(config_file: Path | None, as_json: bool, sample_id: str | None, **flags: Any) -> int:
-    """Show the accounting of the last run: every sample in one state, with the commonest reasons."""
+    """Show the accounting of the last run.
+
+    Every sample is in one state; with the commonest reasons.
+    """
     from expertad.inspect import no_status, print_sample, print_status
 
     try:
@@ -239,7 +244,9 @@ LATER_SETTINGS = tuple(name for name in BUILD_SETTINGS if name != "variant")
 @CONFIG_OPTION
 @guarded
 def report(config_file: Path | None, **flags: Any) -> int:
-    """Write the workspace's report.html again, from what the ledger holds; nothing is asked or published.
+    """Write report.html again from what the ledger holds.
+
+    Nothing is asked or published.
 
     Settings that are not given are those of the workspace's last build.
     """
@@ -283,7 +290,9 @@ def publish(
     allow_images: bool,
     **flags: Any,
 ) -> int:
-    """Publish what is decided so far, whole or as a variant for an ablation; optionally upload it.
+    """Publish what is decided so far, or a variant of it.
+
+    A variant is for an ablation; the data set can be uploaded.
 
     Settings that are not given are those of the workspace's last build.
     """
@@ -313,7 +322,10 @@ def publish(
 )
 @guarded
 def estimate_command(config_file: Path | None, sample: int, **flags: Any) -> int:
-    """Tell what a build will cost, and how many hours it takes, before it is spent."""
+    """Tell what a build will cost, and how long it takes.
+
+    Nothing is spent.
+    """
     from expertad.progress import Progress
     from expertad.teaching import tell_estimate
 
@@ -332,7 +344,10 @@ def estimate_command(config_file: Path | None, sample: int, **flags: Any) -> int
 @CONFIG_OPTION
 @guarded
 def compare_command(config_file: Path | None, first: str, second: str, limit: int, **flags: Any) -> int:
-    """Ask the same samples with two folders of prompts (or the word `shipped`), and show the checks side by side."""
+    """Try two sets of prompts on the same samples.
+
+    Asks the same samples with two folders of prompts (or the word `shipped`), and shows the checks side by side.
+    """
     from expertad.progress import Progress
     from expertad.teaching import tell_comparison
 
@@ -349,7 +364,10 @@ def compare_command(config_file: Path | None, first: str, second: str, limit: in
 @click.option("--wait", type=click.FloatRange(1), help="Look again every so many seconds until nothing is under way.")
 @guarded
 def batch(config_file: Path | None, wait: float | None, **flags: Any) -> int:
-    """Ask in half-price batches: submit what is open, collect what is finished, say what is under way."""
+    """Ask in half-price batches, instead of at once.
+
+    Submits what is open, collects what is finished, and says what is under way.
+    """
     from expertad.progress import Progress
     from expertad.teaching import advance_batches
 
@@ -365,7 +383,10 @@ def batch(config_file: Path | None, wait: float | None, **flags: Any) -> int:
 @CONFIG_OPTION
 @guarded
 def retry(config_file: Path | None, sample_ids: tuple[str, ...], **flags: Any) -> int:
-    """Let quarantined samples be asked again by the next build: those named, or all."""
+    """Have the next build ask quarantined samples again.
+
+    Those that are named, or all.
+    """
     from expertad.inspect import release
 
     for line in release(config.load(flags, config_file), sample_ids):
@@ -379,7 +400,10 @@ def retry(config_file: Path | None, sample_ids: tuple[str, ...], **flags: Any) -
 @JSON_OPTION
 @guarded
 def config_command(config_file: Path | None, as_json: bool, **flags: Any) -> int:
-    """Print the settings in force, without secrets, in the form of expertad.toml."""
+    """Print the settings in force, as expertad.toml.
+
+    Secrets are left out.
+    """
     settings = config.load(flags, config_file)
     values = config.printable(settings)
     click.echo(orjson.dumps(values).decode() if as_json else config.to_toml(values))
@@ -391,7 +415,7 @@ def config_command(config_file: Path | None, as_json: bool, **flags: Any) -> int
 @CONFIG_OPTION
 @guarded
 def doctor(config_file: Path | None, **flags: Any) -> int:
-    """Check everything a build needs, and say what to do about what is missing."""
+    """Check everything a build needs, and say what to do."""
     from annotation.environment import look
     from expertad.doctor import examine
 

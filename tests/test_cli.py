@@ -79,6 +79,13 @@ def test_every_command_and_option_has_help_and_one_meaning(name: str):
     assert len(flags) == len(set(flags))
 
 
+@pytest.mark.parametrize("group", ["", "review"])
+def test_no_summary_is_cut_on_a_narrow_terminal(group: str):
+    listed = RUNNER.invoke(cli, [*group.split(), "--help"], terminal_width=80).output.split("Commands:\n")[1]
+    assert listed.count("\n") > 4
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed.splitlines())
+
+
 def test_the_commands_are_listed(expertad: Run):
     listed = RUNNER.invoke(cli, ["--help"], terminal_width=110).output
     assert COMMANDS.keys() >= {

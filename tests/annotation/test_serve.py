@@ -403,6 +403,7 @@ def test_a_workspace_that_cannot_be_used_and_bad_words_are_said_plainly(tmp_path
     for front in ("review.example.org", "https://review.example.org/label-studio", "ftp://review.example.org"):
         with pytest.raises(ReviewError, match=f"'{front}' is no address of a front"):
             serve(tmp_path / "W", 8080, EMAIL, None, print, front)
+    assert not (tmp_path / "W").exists()
 
 
 def test_damaged_files_are_named(workspace: Path):
