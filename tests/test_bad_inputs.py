@@ -84,6 +84,7 @@ SPOILT: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_each_bad_file_is_an_unusable_sample_with_its_reason(expertad: Run, source: Path):
     before = build(expertad, source)
     rows = pq.read_table(Path(before.json["dataset"]) / "pa_sft", columns=["images", "anomalous"]).to_pylist()
@@ -111,6 +112,7 @@ def test_each_bad_file_is_an_unusable_sample_with_its_reason(expertad: Run, sour
     assert str(source) not in card
 
 
+@pytest.mark.slow
 def test_a_file_that_is_put_right_is_used_again(expertad: Run, source: Path):
     path = photo(a_defect(source))
     data = path.read_bytes()
@@ -137,6 +139,7 @@ def test_masks_of_other_modes_mean_the_same(source: Path, mode: str):
     assert locate(read_mask(mask)) == locate(plain)
 
 
+@pytest.mark.slow
 def test_one_bad_category_does_not_stop_the_others(expertad: Run, source: Path):
     bad = sorted((source / "realiad_jsons").glob("*.json"))[0]
     bad.write_text(bad.read_text()[:-200])
@@ -231,6 +234,7 @@ def test_an_unwritable_folder_says_so(tmp_path: Path, drawn: Path):
     assert json.loads(done.stdout.splitlines()[-1])["ingested"] == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_with_3_and_a_later_run_goes_on(expertad: Run, source: Path, tmp_path: Path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -262,6 +266,7 @@ def test_a_full_disk_stops_with_3_and_a_later_run_goes_on(expertad: Run, source:
         assert expertad(*words[3:]).code == 0
 
 
+@pytest.mark.slow
 def test_a_second_builder_is_told_who_holds_the_workspace(expertad: Run, source: Path, tmp_path: Path):
     words = command("build", "--source", "real-iad", "--root", source, "--workspace", tmp_path / "W", "--json")
     first = subprocess.Popen(
@@ -279,6 +284,7 @@ def test_a_second_builder_is_told_who_holds_the_workspace(expertad: Run, source:
     assert json.loads(out.splitlines()[-1])["published"] > 0
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_with_130_and_a_later_run_goes_on(expertad: Run, source: Path, tmp_path: Path):
     words = command("build", "--source", "real-iad", "--root", source, "--workspace", tmp_path / "W", "--json")
     first = subprocess.Popen(

@@ -212,6 +212,7 @@ def test_grid_and_one_shot_and_limit(expertad: Run, drawn: Path, tmp_path: Path)
     assert names <= set(grid.cell_names(4))
 
 
+@pytest.mark.slow
 def test_held_out_parts_never_train(expertad: Run, drawn: Path, tmp_path: Path):
     done = expertad("build", "--source", "real-iad", "--root", drawn, "--workspace", "W", "--held-out", 0.4, "--json")
     assert done.code == 0, done.err

@@ -270,6 +270,7 @@ def test_retry_without_a_quarantine_says_so(expertad: Run, workspace: Path):
     assert (everything.code, everything.out) == (0, "0 samples will be asked again by the next `expertad build`\n")
 
 
+@pytest.mark.slow
 def test_a_forgotten_source_does_not_fill_a_workspace_with_another(expertad: Run, copied: Path, bsdata: Path):
     before = expertad("status", "--workspace", copied, "--json").json
     for name in ("build", "estimate", "batch"):
