@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,7 +117,7 @@ def invite(config_file: Path | None, **flags: Any) -> int:
     if access is None:
         raise ReviewError(
             f"{settings.workspace} has no server of its own: start it with `expertad review serve --workspace "
-            f"{settings.workspace}`"
+            f"{quote(str(settings.workspace))}`"
         )
     click.echo(link(access))
     return 0

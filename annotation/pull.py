@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from annotation.push import projects_of, workspace_id
-from annotation.server import Gone, Server, Unreachable
+from annotation.server import Failed, Gone, Server, Unreachable
 from annotation.tasks import as_shown, seal
 from expertad import grid, taxonomy
 from expertad.ledger import Ledger
@@ -29,6 +29,17 @@ not make new verdicts of old ones."""
 
 EXPORTS = 4
 """Tries to export a project whole."""
+
+PARTS = (100, 10, 1)
+"""Tasks an export, in the search for one that cannot be exported: as many as an address may name, then fewer."""
+
+MOST_FAILED = 12
+"""Exports in a row that may fail before it is the server that is ill."""
+
+BROKEN = (
+    "Label Studio cannot write its annotations out, as when half an emoji was left in a text, so nobody's verdict on it"
+    " can be read. Delete the task in the project's list there, and push again"
+)
 
 
 class Refusal(Exception):
@@ -83,7 +94,7 @@ def pull(server: Server, ledger: Ledger) -> Pulled:
         people = server.people()
         for role in get_args(Role):
             for project in projects[role]:
-                tasks = _export(server, project.id)
+                tasks = _export(server, project.id, pulled)
                 known = ledger.shown({str(task.get("data", {}).get("revision")) for task in tasks})
                 for task in tasks:
                     read += _read(task, server.address(project.id, task.get("id", 0)), role, known, people, pulled)
@@ -125,16 +136,58 @@ def mark_stale(pulled: Pulled, current: Mapping[str, str]) -> None:
     ]
 
 
-def _export(server: Server, project: int) -> list[dict[str, Any]]:
+def _export(server: Server, project: int, pulled: Pulled) -> list[dict[str, Any]]:
+    """Everything decided in a project; a task that the server took and cannot give back does not keep back others."""
+    try:
+        return _tried(server, project)
+    except Failed as failed:
+        search = _Search(server, project, failed)
+    tasks = search.export([task.id for task in server.tasks(project) if task.annotations or task.skipped])
+    pulled.refused += [(server.address(project, number), BROKEN) for number in search.broken]
+    return tasks
+
+
+def _tried(server: Server, project: int, tasks: Sequence[int] = ()) -> list[dict[str, Any]]:
     for left in range(EXPORTS - 1, -1, -1):
         try:
-            return server.export(project)
+            return server.export(project, tasks)
         except Gone:
             return []  # deleted since it was listed
+        except Failed:
+            raise  # as often as asked
         except Unreachable:
             if not left:
                 raise
     raise AssertionError("the last try returns or raises")
+
+
+@dataclass(slots=True)
+class _Search:
+    """Export in ever smaller parts, until only tasks are left out that fail alone."""
+
+    server: Server
+    project: int
+    failed: Failed
+    broken: list[int] = field(default_factory=list)
+    in_a_row: int = 0
+
+    def export(self, tasks: Sequence[int]) -> list[dict[str, Any]]:
+        size = next((size for size in PARTS if size < len(tasks)), 1)
+        found = []
+        for start in range(0, len(tasks), size):
+            part = tasks[start : start + size]
+            try:
+                found += _tried(self.server, self.project, part)
+                self.in_a_row = 0
+            except Failed:
+                self.in_a_row += 1
+                if self.in_a_row > MOST_FAILED:
+                    raise self.failed from None
+                if len(part) == 1:
+                    self.broken += part
+                else:
+                    found += self.export(part)
+        return found
 
 
 def _read(
@@ -153,7 +206,9 @@ def _read(
         try:
             yield verdict(annotation, task.get("data") or {}, role, known, people)
         except Refusal as refusal:
-            pulled.refused.append((address, str(refusal)))
+            pulled.refused.append(
+                (address, f"{refusal} (annotation {annotation.get('id')} of {_author(annotation, people)})")
+            )
 
 
 def verdict(
@@ -316,6 +371,13 @@ def _who(annotation: Mapping[str, Any], people: Mapping[int, str]) -> str:
     return people.get(number, f"account {number}")
 
 
+def _author(annotation: Mapping[str, Any], people: Mapping[int, str]) -> str:
+    try:
+        return _who(annotation, people)
+    except Refusal:
+        return "nobody"
+
+
 def _time(text: object) -> str:
     try:
         return datetime.fromisoformat(str(text)).astimezone(UTC).isoformat(timespec="microseconds")
@@ -324,8 +386,7 @@ def _time(text: object) -> str:
 
 
 def _lead_time(value: object) -> float | None:
-    if value is None:
-        return None
+    """Seconds; None where the browser's clock told nonsense, which is no reason to lose a verdict."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise Refusal("its lead time is no number of seconds")
+        return None
     return round(float(value), 3)

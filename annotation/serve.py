@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import httpx
 
@@ -76,7 +77,7 @@ def _welcome(server: Server, workspace: Path) -> Iterator[str]:
     yield f"Label Studio answers at {url}; Ctrl-C ends it"
     account = server.program.folder / "account.json"
     yield f"log in as {server.program.account.email}; the password is in {account}"
-    yield f"colleagues join through the link that `expertad review invite --workspace {workspace}` prints"
+    yield f"colleagues join through the link that `expertad review invite --workspace {quote(str(workspace))}` prints"
     if server.access.public_url:
         yield f"from another machine: {server.access.public_url}"
     else:

@@ -32,6 +32,10 @@ class Unreachable(ReviewError):
     """The server did not answer, or answered that it is ill; the same command may succeed later."""
 
 
+class Failed(Unreachable):
+    """The server answered 500, again and again: it may be ill, or cannot cope with what was asked."""
+
+
 class Gone(ReviewError):
     """What was asked for is not on the server."""
 
@@ -221,10 +225,22 @@ class Server:
                 selected_items={"all": False, "included": list(numbers)},
             )
 
-    def export(self, project: int) -> list[dict[str, Any]]:
-        """Tasks on which somebody decided or which somebody skipped, with data and annotations."""
+    def export(self, project: int, tasks: Sequence[int] = ()) -> list[dict[str, Any]]:
+        """Tasks on which somebody decided or which somebody skipped, with data and annotations.
+
+        Args:
+            project: the server's number.
+            tasks: numbers of those wanted, few enough for an address; none for all.
+
+        Raises:
+            Failed: the server cannot write them out; one value of one annotation is enough for that.
+        """
+        # The SDK spells the list of numbers in a way that the server does not read.
+        wanted: Any = {"additional_query_parameters": {"ids[]": [str(number) for number in tasks]}} if tasks else None
         with self._said(f"exporting project {project}"):
-            body = b"".join(self.sdk.projects.exports.download_sync(project, export_type="JSON"))
+            body = b"".join(
+                self.sdk.projects.exports.download_sync(project, export_type="JSON", request_options=wanted)
+            )
         try:
             found = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -289,6 +305,8 @@ class Server:
         if status == 404:
             return Gone(f"{self.url} has nothing there while {doing} (status 404); is it a Label Studio server?")
         text = f"{self.url} answered status {status} while {doing}"
+        if status == 500:
+            return Failed(f"{text}; run again, and if that does not help, see its log")
         if status >= 500 or status in (408, 409, 429):
             return Unreachable(f"{text}; run again")
         return ReviewError(f"{text}: {_words(body)}")

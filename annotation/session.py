@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Literal, get_args
 
 import orjson
@@ -94,12 +95,12 @@ def access(workspace: Path, told: Told) -> Access:
         if own is None:
             raise NoServer(
                 f"no review server is known for {workspace}: start one with `expertad review serve --workspace "
-                f"{workspace}`, or name one with --url and its token in {TOKEN_VARIABLE} or --token-file"
+                f"{quote(str(workspace))}`, or name one with --url and its token in {TOKEN_VARIABLE} or --token-file"
             )
         if not served(workspace):  # another program may have its port by now, and must not be told the token
             raise Unreachable(
                 f"the review server of {workspace} does not run: start it with `expertad review serve --workspace "
-                f"{workspace}`, or name another with --url"
+                f"{quote(str(workspace))}`, or name another with --url"
             )
         return own
     return Access(told.url, _token(told), told.document_root)
@@ -111,7 +112,7 @@ def _token(told: Told) -> str:
             token = told.token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ReviewError(f"cannot read the token file {told.token_file}: {error}") from None
-        if not token or len(token.split()) > 1:
+        if not token or len(token.split()) > 1 or not token.isascii():
             raise ReviewError(f"{told.token_file} does not hold one token")
         return token
     token = os.environ.get(TOKEN_VARIABLE, "").strip()

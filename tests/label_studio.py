@@ -76,7 +76,7 @@ class Person:
         """What the server answers this person."""
         with client(self.access.url) as caller:
             fresh = caller.post("/api/token/refresh/", json={"refresh": self.access.token}).raise_for_status()
-            headers = {"Authorization": f"Bearer {fresh.json()['access']}"}
+            headers = {"Authorization": f"Bearer {fresh.json()['access']}"} | more.pop("headers", {})
             reply = caller.request(method, path, headers=headers, **more)
             assert reply.is_success, f"{reply.status_code} to {method} {path}: {reply.text[:2000]}"
             return reply.json() if reply.content else None

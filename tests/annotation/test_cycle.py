@@ -363,6 +363,35 @@ def test_an_adjudication_that_does_not_fit_is_asked_again(review: Review):
         assert task["data"]["sample_id"] in review.rows
 
 
+def test_a_text_that_the_server_takes_and_cannot_give_back_keeps_back_nobody_elses_verdict(review: Review):
+    with running(review.workspace) as access:
+        review("push")
+        anna, ben = builder(access), join(access, "ben@example.org")
+        broken, first, second = tasks(anna)[:3]
+        anna.answer(first["id"], accept())
+        # Half an emoji, as a browser sends what is left of one cut in two.
+        half = json.dumps({"result": [*reject(), text("remark", "query", "lone \ud83d x")], "lead_time": 9.0})
+        address = f"/api/tasks/{broken['id']}/annotations/"
+        with pytest.raises(AssertionError, match="^500 to POST"):
+            ben.ask("POST", address, content=half, headers={"Content-Type": "application/json"})
+        anna.answer(second["id"], reject())
+
+        pulled = review("pull")
+        (refused,) = pulled["refused"]
+        assert pulled["added"] == 2
+        assert refused["task"].endswith(f"?task={broken['id']}")
+        assert "Delete the task" in refused["reason"]
+        project = projects(anna)["review"]
+        selected = {"selectedItems": {"all": False, "included": [broken["id"]]}}
+        anna.ask("POST", f"/api/dm/actions?id=delete_tasks&project={project}", json=selected)
+        assert "(1 new)" in review("push")["said"]
+        again = max(tasks(anna), key=lambda found: found["id"])
+        assert again["data"]["sample_id"] == broken["data"]["sample_id"]
+        ben.answer(again["id"], accept())
+        pulled = review("pull")
+        assert (pulled["added"], pulled["refused"]) == (1, [])
+
+
 def test_a_server_that_did_not_let_us_in_is_not_remembered(review: Review, expertad: Run):
     with running(review.workspace):
         nobody = f"http://127.0.0.1:{free_port()}"
