@@ -80,9 +80,9 @@ def load(name: str) -> Backbone:
         ConfigError: no such backbone, or a file with a missing or unknown key.
     """
     path = CONFIGS / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-        raise ConfigError(f"unknown backbone {name!r}; known: {known}, or all")
+    known = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+    if name not in known:  # looked up, not opened: a name is no path
+        raise ConfigError(f"unknown backbone {name!r}; known: {', '.join(known)}, or all")
     try:
         backbone = Backbone(name=name, **yaml.safe_load(path.read_text(encoding="utf-8")))
     except TypeError as error:

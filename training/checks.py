@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from expertad.errors import UserError
 from training import data, memory
-from training.backbones import load, names
+from training.backbones import ARCHITECTURES, load, names
 from training.rewards import scheme
 from training.settings import Settings
 
@@ -39,25 +43,94 @@ class Host:
         return cls(gpus, frozenset(name for name in optional if importlib.util.find_spec(name)))
 
 
+Bound = tuple[str, Callable[[Any], bool]]
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
+
+
+_COUNT: Bound = ("at least 1", lambda value: value >= 1)
+_NOT_NEGATIVE: Bound = ("0 or more", lambda value: value >= 0)
+_POSITIVE: Bound = ("more than 0", lambda value: value > 0)
+_UNDER_ONE: Bound = ("from 0 to below 1", lambda value: 0 <= value < 1)
+_STEPS: Bound = ("at least 1, or -1 to go by epochs", lambda value: value == -1 or value >= 1)
+
+_BOUNDS: tuple[tuple[Bound, tuple[str, ...]], ...] = (
+    (("1 to 5", lambda value: 1 <= value <= 5), ("grid",)),
+    (("at least 1", lambda value: value is None or value >= 1), ("max_pixels",)),
+    (("0 to 4294967295", lambda value: 0 <= value < 2**32), ("seed",)),
+    (
+        _COUNT,
+        (
+            *("machine.processes", "machine.nodes", "lora.alpha"),
+            *(f"pa_sft.{name}" for name in ("batch", "accumulation", "max_tokens", "save_steps", "logging_steps")),
+            *(f"sc_grpo.{name}" for name in ("batch", "accumulation", "max_prompt_tokens", "max_completion_tokens")),
+            *("sc_grpo.save_steps", "sc_grpo.logging_steps", "evaluate.batch", "evaluate.max_tokens"),
+        ),
+    ),
+    (
+        _NOT_NEGATIVE,
+        (
+            *("machine.workers", "lora.rank", "evaluate.rows", "pa_sft.warmup_steps", "pa_sft.weight_decay"),
+            *("pa_sft.sentences", "sc_grpo.warmup_steps", "sc_grpo.beta", "sc_grpo.epsilon", "sc_grpo.top_k"),
+        ),
+    ),
+    (_POSITIVE, ("pa_sft.learning_rate", "sc_grpo.learning_rate", "sc_grpo.temperature")),
+    (_UNDER_ONE, ("pa_sft.beta2", "lora.dropout")),
+    (_STEPS, ("pa_sft.max_steps", "sc_grpo.max_steps")),
+    (("more than 0 and at most 1", lambda value: 0 < value <= 1), ("sc_grpo.top_p",)),
+    (("1 to 65535", lambda value: 1 <= value <= 65535), ("sc_grpo.vllm_port",)),
+    (("a regular expression", _compiles), ("lora.targets",)),
+)
+
+_SMOKE_BOUNDS: tuple[tuple[Bound, tuple[str, ...]], ...] = (
+    ((f"one of {', '.join(ARCHITECTURES)}", lambda value: value in ARCHITECTURES), ("smoke.arch",)),
+    (("more than 0 and below 1", lambda value: 0 < value < 1), ("smoke.held_out",)),
+    (("1 to 99999", lambda value: 1 <= value <= 99_999), ("smoke.parts",)),
+    (
+        _COUNT,
+        tuple(
+            f"smoke.{name}"
+            for name in (
+                *("pa_sft", "sc_grpo", "hidden", "layers", "vision_hidden", "vision_layers"),
+                *("image", "patch", "vocabulary"),
+            )
+        ),
+    ),
+    (_NOT_NEGATIVE, ("smoke.warm_steps",)),
+)
+
+
+def check_bounds(run: Settings) -> None:
+    """Every number lies where the stages can use it.
+
+    Raises:
+        CheckError: the first that does not, with what is allowed.
+    """
+    for (allowed, fits), keys in _BOUNDS + (_SMOKE_BOUNDS if run.smoke else ()):
+        for key in keys:
+            value = attrgetter(key)(run)
+            if not fits(value):
+                raise CheckError(f"{key} is {value!r}; it must be {allowed}")
+    for name, part in (("pa_sft", run.pa_sft), ("sc_grpo", run.sc_grpo)):
+        if part.max_steps == -1 and part.epochs <= 0:
+            raise CheckError(f"{name}.epochs is {part.epochs!r}; it must be more than 0 where {name}.max_steps is -1")
+
+
 def check_settings(run: Settings) -> None:
-    """Batch sizes divide, the rewards exist, and processes suffice.
+    """Numbers lie in their bounds, batch sizes divide, the rewards exist, and processes suffice.
 
     Raises:
         UserError: the first thing that does not fit.
     """
     g, machine = run.sc_grpo, run.machine
     scheme(g.rewards, g.location)
-    for name, value in {
-        "machine.processes": machine.processes,
-        "machine.nodes": machine.nodes,
-        "pa_sft.batch": run.pa_sft.batch,
-        "pa_sft.accumulation": run.pa_sft.accumulation,
-        "sc_grpo.batch": g.batch,
-        "sc_grpo.accumulation": g.accumulation,
-        "evaluate.batch": run.evaluate.batch,
-    }.items():
-        if value < 1:
-            raise CheckError(f"{name} is {value}; it must be at least 1")
+    check_bounds(run)
     if g.generations < 2:
         raise CheckError(f"sc_grpo.generations is {g.generations}; an advantage needs a group of at least 2")
     if run.grpo_processes < 1:
@@ -122,25 +195,35 @@ def check_machine(run: Settings, host: Host) -> None:
 
 
 def check_model(run: Settings, fetch: Callable[[str], str] | None = None) -> None:
-    """The model is a folder with a configuration of the right architecture, or can be found on the hub.
+    """The model is a folder with weights and a configuration of the right architecture, or can be found on the hub.
 
     Args:
         run: settings.
         fetch: hub id -> path of its config.json; by default from the local cache or the hub.
 
     Raises:
-        CheckError: it is missing, or of another architecture.
+        CheckError: it is missing, damaged, or of another architecture.
     """
     folder = Path(run.model)
-    if folder.is_dir() or folder.is_absolute() or run.model.startswith("."):
+    local = folder.is_dir() or folder.is_absolute() or run.model.startswith(".")
+    if local:
         path = folder / "config.json"
         if not path.is_file():
             raise CheckError(f"{folder}: no model there (no config.json); give --model a folder or hub id")
     else:
         path = Path((fetch or _fetch)(run.model))
-    found = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    try:
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        configuration = None
+    if not isinstance(configuration, dict):
+        raise CheckError(f"{run.model}: config.json is damaged; fetch the model again")
+    found = configuration.get("model_type")
     if found != run.arch:
         raise CheckError(f"{run.model}: architecture {found}, but backbone {run.backbone} is {run.arch}")
+    weights = ("model*.safetensors", "pytorch_model*.bin")
+    if local and not any(any(folder.glob(name)) for name in weights):
+        raise CheckError(f"{run.model}: holds no weights ({' or '.join(weights)}); fetch the model again")
 
 
 def hub_answers() -> bool:
@@ -199,16 +282,20 @@ def check_data(run: Settings, memory_file: Path | None = None, log: Callable[[st
 
 
 def check_folder(out: Path) -> None:
-    """A run folder can be made, or written into, there; nothing is made yet.
+    """A run folder can be made, or written into, there; nothing is left there yet.
 
     Raises:
         CheckError: it cannot.
     """
-    nearest = next(path for path in (out, *out.parents) if path.exists())
-    if not nearest.is_dir():
-        raise CheckError(f"{nearest} is a file; give --out a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise CheckError(f"{nearest} cannot be written; give another --out")
+    try:
+        nearest = next(path for path in (out, *out.parents) if path.exists())
+        if not nearest.is_dir():
+            raise CheckError(f"{nearest} is a file; give --out a folder")
+        # Permissions do not tell everything: nobody can make a folder in /proc, not even who may write there.
+        with tempfile.TemporaryDirectory(dir=nearest):
+            pass
+    except OSError as error:
+        raise CheckError(f"{out} cannot be made or written ({error.strerror}); give another --out") from None
 
 
 def all_checks(run: Settings, host: Host, memory_file: Path | None = None, *, with_data: bool = True) -> None:

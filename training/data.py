@@ -28,6 +28,7 @@ from expertad.record import (
     Config,
     parts,
 )
+from expertad.replace_file import replaced_file
 from training.rewards import Truth
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
     Raises:
         UserError: no data set there, no such config, columns missing, another schema version, or images missing.
     """
+    import yaml
     from datasets import Image, List, load_dataset
+    from datasets.exceptions import DatasetGenerationError
 
     folder = Path(dataset)
     if not folder.is_dir() and (folder.is_absolute() or dataset.startswith(".") or dataset.count("/") != 1):
@@ -69,8 +72,17 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
         raise UserError(
             f"{dataset}: not in the local cache and not to be had from the hub; give --dataset a published folder"
         ) from None
+    except DatasetGenerationError as error:
+        raise UserError(
+            f"{dataset}: the Parquet files of {config} are empty or damaged ({_first_line(error.__cause__ or error)}); "
+            "publish the data set again"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"{dataset}: README.md has a damaged YAML header ({_first_line(error)}); publish the data set again"
+        ) from None
     except (ValueError, FileNotFoundError) as error:
-        raise UserError(f"{dataset}: cannot read config {config}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{dataset}: cannot read config {config}: {_first_line(error)}") from None
     check_columns(dataset, config, rows)
     feature = rows.features["images"].feature
     if isinstance(feature, Image):
@@ -90,6 +102,10 @@ def load_rows(dataset: str, config: Config, image_root: Path | None = None) -> D
         load_from_cache_file=False,
     )
     return rows.cast_column("images", List(Image()))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def rows_of(run: Settings, config: Config) -> Dataset:
@@ -158,9 +174,10 @@ def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = N
         memory: JSON file of what was hashed before; a file of unchanged size and mtime is not hashed again.
 
     Raises:
-        UserError: how many differ or are missing, with the first three of them.
+        UserError: a row without images or with another number of digests; how many images differ or are missing,
+            with the first three of them; or `memory` cannot be written.
     """
-    known: dict[str, list[Any]] = json.loads(memory.read_text()) if memory and memory.is_file() else {}
+    known = _remembered(memory) if memory else {}
     seen: set[str] = set()
     faults: list[str] = []
 
@@ -182,9 +199,14 @@ def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = N
 
     # Arrow rows hold bytes or a path undecoded; a batch at a time, so that no data set has to fit in memory.
     with ThreadPoolExecutor() as pool:
-        for batch in rows.select_columns(["images", "image_sha256"]).with_format("arrow").iter(64):
+        for batch in rows.select_columns(["id", "images", "image_sha256"]).with_format("arrow").iter(64):
             items = []
             for row in batch.to_pylist():
+                if not row["images"] or len(row["images"]) != len(row["image_sha256"] or ()):
+                    raise UserError(
+                        f"row {row['id']} has {len(row['images'] or ())} images and {len(row['image_sha256'] or ())} "
+                        "values of image_sha256; it needs at least one, and as many of each; publish it again"
+                    )
                 for image, digest in zip(row["images"], row["image_sha256"], strict=True):
                     if image["path"] not in seen:
                         seen.add(image["path"])
@@ -195,9 +217,21 @@ def check_images(rows: Dataset, image_root: Path | None, memory: Path | None = N
         hint = f"is --image-root {image_root} the right folder?" if image_root else "fetch the data set again"
         raise UserError(f"{len(faults)} of {len(seen)} images cannot be used ({shown}); {hint}")
     if memory:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps(known))
+        try:
+            with replaced_file(memory) as file:
+                file.write(json.dumps(known).encode())
+        except OSError as error:
+            raise UserError(f"{memory}: {error.strerror}; give another --out") from None
     return len(seen)
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    """What an earlier check wrote; nothing where it is missing or damaged, which only costs hashing again."""
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def digest(dataset: str) -> str:

@@ -11,6 +11,8 @@ sampling is bound by reading the weights once a token.
 
 from __future__ import annotations
 
+import argparse
+
 from training.backbones import Backbone, load, names
 from training.settings import Settings, for_backbone, presets
 
@@ -117,4 +119,5 @@ def table() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m training.memory", description=__doc__.splitlines()[0]).parse_args()
     print(table())

@@ -7,6 +7,7 @@ earns without looking at the image.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections import Counter, defaultdict
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
 
-from expertad.errors import ExpertADError
+from expertad.errors import ExpertADError, UserError
 from expertad.grid import mentions, phrase_to_cells
 from expertad.taxonomy import COARSE_TYPES, FINE_TERMS, normalize
 from training.rewards import Pay, Reading, Scheme, read, scheme
@@ -126,42 +127,51 @@ _SINGLE: dict[str, Callable[[Scored], bool]] = {
 }
 
 
-def _answer(scored: Scored) -> tuple[str | None, bool]:
+def _answer(scored: Scored) -> tuple[str | None, object]:
     return scored.reading.answer, scored.rollout.truth.anomalous
 
 
-def _location(scored: Scored) -> tuple[str | None, str | None] | None:
+def _location(scored: Scored) -> tuple[str | None, object] | None:
     if not scored.rollout.truth.anomalous or scored.reading.location is None:
         return None
     return normalize(scored.reading.location), scored.rollout.truth.location
 
 
-def _think(scored: Scored) -> tuple[str | None, str]:
-    return scored.reading.think, repr(scored.rollout.truth)
+def _think(scored: Scored) -> tuple[str | None, object]:
+    """With the image as far as the file tells it: two normal images have the same truth, two groups may share one."""
+    r = scored.rollout
+    return scored.reading.think, r.image or (r.group and (r.file, r.group)) or r.truth
 
 
 def _commonest(
     scored: Sequence[Scored], key: Callable[[Scored], tuple[str | None, object] | None], share: float
 ) -> list[Scored]:
-    """Those that say the commonest thing, when at least `share` of all say it although their truths differ."""
+    """Those that say the commonest thing, when at least `share` of all say it, it is paid, and their truths differ.
+
+    Only the truths of those that say it count: a right answer to many alike images is no hack, whatever the others are.
+    `key` gives what is said (None: nothing, which is never the commonest) and the truth, or None to leave a row out.
+    """
     said: defaultdict[str | None, list[Scored]] = defaultdict(list)
-    truths = set()
+    truths: defaultdict[str | None, set[object]] = defaultdict(set)
     for s in scored:
         if (pair := key(s)) is not None:
             said[pair[0]].append(s)
-            truths.add(pair[1])
-    if len(truths) < 2:
-        return []
-    commonest = max(said.values(), key=len)
-    return commonest if len(commonest) >= share * sum(map(len, said.values())) and len(commonest) > 1 else []
+            truths[pair[0]].add(pair[1])
+    enough = share * sum(map(len, said.values()))
+    constant = [
+        saying
+        for what, saying in said.items()
+        if what is not None and len(saying) >= enough and len(truths[what]) > 1 and any(map(_paid, saying))
+    ]
+    return max(constant, key=len, default=[])
 
 
 def silent_groups(scored: Sequence[Scored]) -> tuple[int, int]:
     """Groups whose completions all earn the same (their advantage is 0: nothing is learnt), and all groups."""
-    groups: defaultdict[str, list[float]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for s in scored:
         if s.rollout.group:
-            groups[s.rollout.group].append(s.total)
+            groups[s.rollout.file, s.rollout.group].append(s.total)
     return sum(1 for totals in groups.values() if pstdev(totals) == 0), len(groups)
 
 
@@ -192,12 +202,23 @@ def _mean_std(values: Sequence[float]) -> str:
     return f"{fmean(values):.3f} ± {pstdev(values):.3f}" if values else "does not apply"
 
 
+def _check_out(path: Path, files: Sequence[Path]) -> None:
+    """Refuses an `--out` that cannot be written, before minutes of scoring are lost on it."""
+    if path.is_dir():
+        raise UserError(f"--out {path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {path}: there is no folder {path.parent}; create it first")
+    if path.resolve() in {file.resolve() for file in files}:
+        raise UserError(f"--out {path}: is also to be replayed and would be overwritten; name another file")
+
+
 def _write(path: Path, everything: dict[str, list[Scored]]) -> None:
     with path.open("w", encoding="utf-8") as out:
         for name, scored in everything.items():
             for s in scored:
                 pay = {reward: {"value": p.value, "why": p.why} for reward, p in s.payment.items()}
-                row = {"scheme": name, "group": s.rollout.group, "total": s.total, "rewards": pay}
+                source = {"file": s.rollout.file, "group": s.rollout.group}
+                row = {"scheme": name, **source, "total": s.total, "rewards": pay}
                 out.write(
                     json.dumps({**row, "completion": s.rollout.completion, "solution": s.rollout.truth.solution}) + "\n"
                 )
@@ -213,11 +234,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--location", default="cell", choices=list(LOCATIONS), help="location reward; all but cell go beyond the paper"
     )
-    parser.add_argument("--grid", type=int, default=3, help="n of the data set's n x n grid")
+    parser.add_argument("--grid", type=int, default=3, choices=range(1, 6), help="n of the data set's n x n grid")
     parser.add_argument("--out", type=Path, help="write every score and reason here as JSON lines")
     args = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal has no "±"
     try:
         chosen = [scheme(spec, args.location) for spec in args.rewards or ["paper"]]
+        if args.out:
+            _check_out(args.out, args.files)
         rollouts = [r for path in args.files for r in read_rollouts(path, args.grid)]
     except ExpertADError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -225,7 +250,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     everything = {c.name: score(rollouts, c) for c in chosen}
     print("\n\n".join(table(name, scored) for name, scored in everything.items()))
     if args.out:
-        _write(args.out, everything)
+        try:
+            _write(args.out, everything)
+        except OSError as error:
+            print(f"error: --out {args.out}: cannot be written ({error.strerror}); name another file", file=sys.stderr)
+            return UserError.exit_code
     return 0
 
 

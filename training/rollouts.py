@@ -25,47 +25,78 @@ from training.rewards import Truth
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion with its truth; `group` is shared by the completions of one prompt ("" when the file has none)."""
+    """One completion with its truth.
+
+    `group` is shared by the completions of one prompt within `file`; `image` is the sample id. Each is "" when unknown.
+    """
 
     completion: str
     truth: Truth
     group: str = ""
+    image: str = ""
+    file: str = ""
 
 
 def read_rollouts(path: Path, grid: int = 3) -> list[Rollout]:
     """Reads a rollout dump (.parquet) or JSON lines.
 
     A JSON line needs `completion`, and either `solution` (the release's form) or the published truth columns; `group`
-    is optional.
+    and `id` are optional.
 
     Raises:
-        UserError: the file is missing, of another kind, or a line of it cannot be used; says which.
+        UserError: the file is missing, empty, of another kind, or a line of it cannot be used; says which.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a rollout dump (.parquet) or a file of JSON lines")
-    return [_rollout(path, number, row, grid) for number, row in enumerate(_rows(path), 1)]
+    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _json_rows(path)
+    rollouts = [_rollout(path, where, row, grid) for where, row in rows]
+    if not rollouts:
+        raise UserError(f"{path}: holds no completions; give a file with at least one")
+    return rollouts
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
+def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-        yield from pq.read_table(path).to_pylist()
-        return
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg})") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number}: expected an object with a completion")
-            yield row
+    try:
+        rows = pq.ParquetFile(path).read().to_pylist()
+    # Arrow reports damage as its own errors, as OSError, and bytes that are no text as UnicodeDecodeError.
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = (str(error).splitlines() or ["unknown damage"])[0]
+        raise UserError(f"{path}: not a readable Parquet file ({why}); write or copy it again") from None
+    for number, row in enumerate(rows, 1):
+        yield f"row {number}", row
 
 
-def _rollout(path: Path, number: int, row: dict[str, Any], grid: int) -> Rollout:
+def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        # Bytes, so that a line that is no UTF-8 is known by its number.
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f"line {number}", _json_row(f"{path}, line {number}", line)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _json_row(where: str, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: not UTF-8 text; save it as UTF-8 (a rollout dump must be named .parquet)") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON ({error.msg}); give one object a line") from None
+    except (ValueError, RecursionError):
+        raise UserError(
+            f"{where}: a number is too long or the nesting too deep; remove what replay does not need"
+        ) from None
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected an object with a completion")
+    return row
+
+
+def _rollout(path: Path, where: str, row: dict[str, Any], grid: int) -> Rollout:
     try:
         completion = row["completion"]
         if not isinstance(completion, str):
@@ -75,13 +106,17 @@ def _rollout(path: Path, number: int, row: dict[str, Any], grid: int) -> Rollout
         else:
             truth = Truth.from_row({"coarse_type": None, "cells": (), **row}, grid)
     except KeyError as error:
-        raise UserError(
-            f"{path}, row {number}: no {error}; a row needs completion and solution or truth columns"
-        ) from None
+        raise UserError(f"{path}, {where}: no {error}; a row needs completion and solution or truth columns") from None
     except DataError as error:
-        raise UserError(f"{path}, row {number}: {error}") from None
-    group = f"{row['step']}/{row['group']}" if "step" in row and "group" in row else str(row.get("group", ""))
-    return Rollout(completion, truth, group)
+        raise UserError(f"{path}, {where}: {error}") from None
+    group, image = _text(row.get("group")), _text(row.get("id"))
+    if group and "step" in row:
+        group = f"{row['step']}/{group}"
+    return Rollout(completion, truth, group, image, str(path))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def write_rollouts(rows: Sequence[dict[str, Any]], folder: Path) -> None:

@@ -1,8 +1,8 @@
 """`python -m training.run_all`: PA-SFT, SC-GRPO and evaluation before and after each, from one command to repeat.
 
 Looks first (training.checks), then runs each stage as its own processes and skips what an earlier run finished. All
-that a run makes lies in one folder: config.yaml, manifest.json (versions, digests), the stages' folders with
-checkpoints, curves and figures, and README.md, the model's card.
+that a run makes lies in one folder: config.yaml, dataset.sha256, manifest.json (versions, digests), the stages'
+folders with checkpoints, curves and figures, and README.md, the model's card.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ except ModuleNotFoundError as missing:
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "datasets", "expertad")
 DATASET = "workspace/dataset"
+DATA_DIGEST = "dataset.sha256"
 SERVER_SECONDS = 1200
 _RAISED = re.compile(r"(?:\[rank\d+\]:\s*)?[\w.]*(?:Error|Exception)\b")
+_DIED = re.compile(r"\s*(?:terminate called|what\(\):|Fatal Python error|traceback : Signal )")
+"""What is left of a process that could raise nothing: C++'s or Python's last words, or torchrun's for a signal."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,9 @@ def _sc_grpo(run: Settings, launch: Any, sft: Path, out: Path, environment: Any)
     if run.sc_grpo.vllm != "server":
         return step
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(i) for i in range(run.machine.processes)]
+    gpus = visible.split(",") if visible else []
+    if len(gpus) < run.machine.processes:  # only a dry run gets here with fewer than it needs
+        gpus = [str(i) for i in range(run.machine.processes)]
     s = run.sc_grpo
     length = s.max_prompt_tokens + s.max_completion_tokens
     server = (
@@ -161,19 +166,21 @@ def _options(**values: object) -> tuple[str, ...]:
     return tuple(word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value)))
 
 
-def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool = True) -> None:
-    """Runs the steps that are not done.
+def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool = True) -> bool:
+    """Runs the steps that are not done; returns whether there was one.
 
     Raises:
         AbortError: a command failed; what it had finished is kept.
     """
     (out / "logs").mkdir(parents=True, exist_ok=True)
+    ran = False
     for step in steps:
         if step.done.is_file():
             print(f"{step.name}: done before", flush=True)
             continue
         if step.first_node_only and not first_node:
             continue
+        ran = True
         for line in step.lines():
             print(f"$ {line}", flush=True)
         start = time.monotonic()
@@ -189,12 +196,14 @@ def execute(steps: Sequence[Step], run: Settings, out: Path, *, first_node: bool
         print(f"{step.name}: {time.monotonic() - start:.0f} s", flush=True)
         if step.name == "build":
             checks.check_data(run, out / "images.json")
+    return ran
 
 
 def _last_error(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     told = [line for line in lines if line.startswith(("error: ", "expertad: "))]
-    found = told or [line for line in lines if _RAISED.match(line) and "ChildFailedError" not in line]
+    raised = [line for line in lines if _RAISED.match(line) and "ChildFailedError" not in line]
+    found = told or raised or [line for line in lines if _DIED.match(line)]
     return (found[-1] if found else "it said nothing").strip()[:400]
 
 
@@ -260,14 +269,15 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: flo
 
 
 def claim(run: Settings, out: Path) -> None:
-    """Writes `<out>/config.yaml`, or makes sure that the folder's run is this one.
+    """Writes `<out>/dataset.sha256` and `<out>/config.yaml`, or makes sure that the folder's run is this one.
 
     Raises:
-        UserError: the folder holds a run with other settings; names the first difference.
+        UserError: the folder holds a run with other settings, whose first difference is named, or on other data.
     """
     path = out / "config.yaml"
     if not path.is_file():
-        settings_module.write(run, path)
+        _claim_data(run, out, fresh=True)
+        settings_module.write(run, path)  # last: other nodes wait for it
         return
     before = _flat(asdict(settings_module.read(path)))
     now = _flat(asdict(run))
@@ -276,6 +286,18 @@ def claim(run: Settings, out: Path) -> None:
             raise UserError(
                 f"{out} holds a run with {key} {before.get(key)!r}, now {now.get(key)!r}; give another --out"
             )
+    _claim_data(run, out, fresh=False)
+
+
+def _claim_data(run: Settings, out: Path, *, fresh: bool) -> None:
+    if run.smoke:  # its data set is a step of the run itself
+        return
+    path = out / DATA_DIGEST
+    now = data.digest(run.dataset)
+    if fresh or not path.is_file():
+        path.write_text(now + "\n", encoding="utf-8")
+    elif path.read_text(encoding="utf-8", errors="replace").strip() != now:
+        raise UserError(f"{out} holds a run on other data: {run.dataset} has changed since; give another --out")
 
 
 @contextmanager
@@ -324,7 +346,8 @@ def manifest(run: Settings, out: Path) -> None:
         "python": platform.python_version(),
         "versions": versions,
         "git": git.stdout.strip() or None,
-        "dataset": data.digest(run.dataset),
+        # That which the run started with, where it did not make its own.
+        "dataset": data.digest(run.dataset) if run.smoke else (out / DATA_DIGEST).read_text(encoding="utf-8").strip(),
         "settings": sha256((out / "config.yaml").read_bytes()).hexdigest(),
     }
     (out / "manifest.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -382,9 +405,11 @@ def settings_for(args: argparse.Namespace, backbone: str) -> Settings:
             nested = {name: nested}
         run = settings_module.merge(run, nested, "--set")
     if run.smoke:
-        if args.model or args.image_root or args.dataset != DATASET:
+        own = {"dataset", "image_root", "model", "arch"} & {pair.partition("=")[0] for pair in args.set}
+        if args.model or args.image_root or args.dataset != DATASET or own:
             raise ConfigError(
-                f"--preset {run.preset} makes its own data set and backbone; leave out --dataset, --image-root, --model"
+                f"--preset {run.preset} makes its own data set and backbone; leave out "
+                + (f"--set {min(own)}" if own else "--dataset, --image-root, --model")
             )
         run = replace(run, dataset="", model="")
     return run
@@ -408,35 +433,70 @@ def folder_for(args: argparse.Namespace, run: Settings, several: bool) -> Path:
     return Path("runs") / f"{run.backbone}-{run.preset}-{digest}"
 
 
-def run_one(args: argparse.Namespace, backbone: str, several: bool) -> None:
-    """Checks, runs and reports one backbone."""
+@dataclass(frozen=True)
+class Planned:
+    """One backbone's run: its settings, its folder and its commands."""
+
+    run: Settings
+    out: Path
+    steps: list[Step]
+
+
+def planned(args: argparse.Namespace, backbone: str, several: bool) -> Planned:
+    """What the command line comes to for one backbone.
+
+    Raises:
+        UserError: an unknown name or setting, one out of its bounds, or --torchrun with an open quotation.
+    """
     run = settings_for(args, backbone)
     out = folder_for(args, run, several).resolve()
     if run.smoke:
         run = replace(run, dataset=str(out / "workspace" / "dataset"), model=str(out / "backbone"), arch=run.smoke.arch)
-    steps = plan(run, out, shlex.split(args.torchrun))
-    if args.dry_run:
-        checks.check_settings(run)
-        print(f"# {run.backbone}, preset {run.preset}, run folder {out}")
-        for step in steps:
-            print("\n".join(step.lines()))
-        return
+    checks.check_settings(run)
+    try:
+        torchrun = shlex.split(args.torchrun)
+    except ValueError as error:
+        raise ConfigError(f"--torchrun {args.torchrun!r}: {error}") from None
+    return Planned(run, out, plan(run, out, torchrun))
+
+
+def show(one: Planned) -> None:
+    """Prints the commands of a run that is not started."""
+    print(f"# {one.run.backbone}, preset {one.run.preset}, run folder {one.out}")
+    for step in one.steps:
+        print("\n".join(step.lines()))
+
+
+def check(one: Planned, *, with_data: bool) -> None:
+    """Everything that is looked at before a run."""
+    _stay_offline_without_hub(one.run)
+    checks.check_folder(one.out)
+    checks.all_checks(
+        one.run, checks.Host.look(), one.out / "images.json", with_data=with_data and one.run.smoke is None
+    )
+
+
+def carry_out(one: Planned) -> None:
+    """Runs and reports one backbone on the first node, all checks passed."""
+    run, out = one.run, one.out
     print(f"run folder {out}", flush=True)
-    _stay_offline_without_hub(run)
-    if int(os.environ.get("SLURM_NODEID", os.environ.get("NODE_RANK", "0"))) != 0:
-        _await(out / "config.yaml")
-        execute(steps, run, out, first_node=False)
-        return
-    checks.check_folder(out)
-    checks.all_checks(run, checks.Host.look(), out / "images.json", with_data=run.smoke is None)
     completions, prompts = checks.completions_a_step(run)
     print(f"SC-GRPO: {completions} completions of {prompts} prompts a step, rewards {run.sc_grpo.rewards}", flush=True)
     with held(out):
         claim(run, out)
-        execute(steps, run, out)
-        manifest(run, out)
+        # A manifest says what trained the model: not what is installed when the command is merely repeated.
+        if execute(one.steps, run, out) or not (out / "manifest.json").is_file():
+            manifest(run, out)
         print(write_card(run, out))
     print(f"model: {out / 'sc_grpo' / stage.FINAL}\ncard: {out / 'README.md'}", flush=True)
+
+
+def follow(one: Planned) -> None:
+    """Runs one backbone's part of another node, once the first node has claimed the folder."""
+    print(f"run folder {one.out}", flush=True)
+    _stay_offline_without_hub(one.run)
+    _await(one.out / "config.yaml")
+    execute(one.steps, one.run, one.out, first_node=False)
 
 
 def _stay_offline_without_hub(run: Settings) -> None:
@@ -461,9 +521,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # for this process and its stages
     try:
+        if args.backbone == "all" and args.model:
+            raise ConfigError("--backbone all takes each backbone's own weights; leave out --model, or name a backbone")
         chosen = backbones.names() if args.backbone == "all" else [args.backbone]
-        for backbone in chosen:
-            run_one(args, backbone, len(chosen) > 1)
+        runs = [planned(args, backbone, len(chosen) > 1) for backbone in chosen]
+        first_node = int(os.environ.get("SLURM_NODEID", os.environ.get("NODE_RANK", "0"))) == 0
+        if not args.dry_run and first_node:
+            # All before the first starts, which may take days. The data set and what is asked of it are the same.
+            for number, one in enumerate(runs):
+                check(one, with_data=number == 0)
+        for one in runs:
+            (show if args.dry_run else carry_out if first_node else follow)(one)
     except ExpertADError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -5,6 +5,7 @@ Numbers are the paper's; where the released scripts differ, the comment says how
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -13,12 +14,17 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from expertad.errors import ConfigError
+from expertad.replace_file import replaced_file
 from training.backbones import CONFIGS, Backbone
 
 PRESETS = CONFIGS / "presets"
 
 Vllm = Literal["server", "colocate", "off"]
 Freeze = Literal["nothing", "release"]
+Scheduler = Literal[
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
+]
+"""Those of transformers that need nothing but the number of steps."""
 Wording = Literal["query", "test", "expert"]
 """How a model is asked: as in training data ("query image"), as Table 8 does in tests ("test image"), or with Table 8's
 instruction of an expert before the question, as in SC-GRPO."""
@@ -56,7 +62,7 @@ class PaSft:
     batch: int = 1
     accumulation: int = 2
     learning_rate: float = 1e-5
-    scheduler: str = "cosine"
+    scheduler: Scheduler = "cosine"
     warmup_steps: int = 100
     weight_decay: float = 0.1
     beta2: float = 0.999
@@ -78,7 +84,7 @@ class ScGrpo:
     batch: int = 4  # the release counts 1 prompt a process: the same, with 4 generations each
     accumulation: int = 2
     learning_rate: float = 1e-6
-    scheduler: str = "linear"
+    scheduler: Scheduler = "linear"
     warmup_steps: int = 0
     beta: float = 0.04
     epsilon: float = 0.2
@@ -183,12 +189,16 @@ def merge(base: T, changes: Mapping[str, Any], where: str, path: str = "") -> T:
             value = merge(old, value, where, f"{path}{key}.")
         elif old is None and isinstance(value, Mapping):
             raise ConfigError(f"{where}: {path}{key} has no settings in this preset")
+        elif old is None and not isinstance(value, known[key]):
+            raise ConfigError(f"{where}: {path}{key}: {value!r} is no {known[key]}")
         elif isinstance(old, bool) is not isinstance(value, bool) and isinstance(old, bool | int | float):
             raise wrong
         elif isinstance(old, float) and isinstance(value, int | str) and _number(value) is not None:
             value = _number(value)
         elif old is not None and not isinstance(value, type(old)):
             raise wrong
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{where}: {path}{key}: {value} is no finite number")
         choices = get_args(known[key]) if get_origin(known[key]) is Literal else (value,)
         if value not in choices:
             raise ConfigError(f"{where}: {path}{key}: {value!r} is none of {', '.join(map(str, choices))}")
@@ -200,7 +210,7 @@ def _number(value: int | str) -> float | None:
     """A number, also in a spelling that YAML 1.1 takes for text, such as 1e-5; None when it is none."""
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -216,7 +226,7 @@ def for_backbone(preset: str, backbone: Backbone, dataset: str, image_root: str 
         ConfigError: no such preset, or a mistake in its file.
     """
     path = PRESETS / f"{preset}.yaml"
-    if not path.is_file():
+    if preset not in presets():  # looked up, not opened: a name is no path
         raise ConfigError(f"unknown preset {preset!r}; known: {', '.join(presets())}")
     settings = Settings(
         preset=preset,
@@ -236,8 +246,9 @@ def for_backbone(preset: str, backbone: Backbone, dataset: str, image_root: str 
 
 
 def write(settings: Settings, path: Path) -> None:
-    """Writes settings as YAML."""
-    path.write_text(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    """Writes settings as YAML, whole or not at all."""
+    with replaced_file(path) as file:
+        file.write(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True).encode())
 
 
 def read(path: Path) -> Settings:
@@ -248,7 +259,10 @@ def read(path: Path) -> Settings:
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such settings file; run_all writes one as config.yaml into its run folder")
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: damaged ({str(error).splitlines()[0]}); give another --out") from None
     parts = {"machine": Machine, "lora": Lora, "pa_sft": PaSft, "sc_grpo": ScGrpo, "evaluate": Evaluate, "smoke": Smoke}
     try:
         values = {k: parts[k](**v) if k in parts and v is not None else v for k, v in data.items()}

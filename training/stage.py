@@ -48,12 +48,37 @@ def run_process(
     """Does a stage's work in this process; returns the exit code, after one line for an error that is the user's."""
     args = parser.parse_args(argv)
     end_with_parent()
+    whole = False
     try:
         work(read(args.config), args)
+        whole = True
     except ExpertADError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    finally:
+        leave(wait=whole)
     return 0
+
+
+def leave(*, wait: bool) -> None:
+    """Ends this process's part in the process group, where there is one.
+
+    A process that ends with its group still up may be aborted by the group's own threads, and torchrun then takes a
+    finished stage for a failed one.
+
+    Args:
+        wait: for all others first, so that none loses the one it still talks to; not after an error, where they may
+            never come.
+    """
+    import torch.distributed as dist
+
+    if not dist.is_available() or not dist.is_initialized():
+        return
+    if wait:
+        dist.barrier()
+    elif dist.get_backend() == "nccl":
+        return  # taking NCCL down waits for the others too
+    dist.destroy_process_group()
 
 
 def prepare(settings: Settings, model: str) -> tuple[Any, Any, Any]:

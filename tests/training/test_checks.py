@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -37,7 +38,6 @@ def test_every_backbone_passes_on_the_papers_machine(backbone):
         ({"sc_grpo": {"location": "iou"}}, "unknown location reward"),
         ({"machine": {"processes": 1}}, "GPU of its own"),
         ({"machine": {"nodes": 2}}, "one node only"),
-        ({"pa_sft": {"batch": 0}}, r"pa_sft\.batch is 0"),
         ({"pa_sft": {"freeze": "vision"}}, r"pa_sft\.freeze: 'vision' is none of nothing, release"),
         ({"sc_grpo": {"vllm": "sever"}}, r"sc_grpo\.vllm: 'sever' is none of server, colocate, off"),
         ({"machine": {"zero": 1}}, r"machine\.zero: 1 is none of 0, 2, 3"),
@@ -46,6 +46,51 @@ def test_every_backbone_passes_on_the_papers_machine(backbone):
 def test_settings_that_cannot_work_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         checks.check_settings(run_for(**changes))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("seed", -1, "0 to 4294967295"),
+        ("grid", 0, "1 to 5"),
+        ("grid", 99, "1 to 5"),
+        ("max_pixels", 0, "at least 1"),
+        ("machine.workers", -1, "0 or more"),
+        ("lora.rank", -1, "0 or more"),
+        ("lora.targets", "(", "a regular expression"),
+        ("pa_sft.batch", 0, "at least 1"),
+        ("pa_sft.epochs", 0, "more than 0 where pa_sft.max_steps is -1"),
+        ("pa_sft.max_steps", 0, "at least 1, or -1 to go by epochs"),
+        ("pa_sft.learning_rate", 0, "more than 0"),
+        ("pa_sft.beta2", 1, "from 0 to below 1"),
+        ("pa_sft.warmup_steps", -1, "0 or more"),
+        ("sc_grpo.temperature", 0, "more than 0"),
+        ("sc_grpo.top_p", 1.5, "more than 0 and at most 1"),
+        ("sc_grpo.top_p", 0, "more than 0 and at most 1"),
+        ("sc_grpo.beta", -0.1, "0 or more"),
+        ("sc_grpo.epsilon", -0.1, "0 or more"),
+        ("evaluate.rows", -1, "0 or more"),
+        ("smoke.arch", "gpt", "one of qwen2_vl"),
+        ("smoke.held_out", 1, "more than 0 and below 1"),
+        ("smoke.parts", 0, "1 to 99999"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_with_what_is_allowed(key, value, allowed):
+    changes = value
+    for name in reversed(key.split(".")):
+        changes = {name: changes}
+    run = run_for("smoke" if key.startswith("smoke.") else "4xA100", **changes)
+    with pytest.raises(checks.CheckError, match=rf"^{re.escape(key)} is .*; it must be {re.escape(allowed)}"):
+        checks.check_settings(run)
+
+
+@pytest.mark.parametrize("preset", settings.presets())
+def test_every_preset_lies_within_the_bounds(preset):
+    checks.check_settings(run_for(preset))
+
+
+def test_epochs_do_not_matter_where_steps_are_given():
+    checks.check_settings(run_for(pa_sft={"epochs": 0, "max_steps": 5}))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +155,20 @@ def test_a_model_of_another_architecture_is_refused(tmp_path):
         checks.check_model(replace(run_for(), model=str(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", r"config\.json is damaged"),
+        ("[1]", r"config\.json is damaged"),
+        ('{"model_type": "llava_onevision"}', r"holds no weights"),
+    ],
+)
+def test_a_damaged_model_folder_is_refused(config, message, tmp_path):
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(checks.CheckError, match=message):
+        checks.check_model(replace(run_for(), model=str(tmp_path)))
+
+
 @pytest.mark.slow
 def test_an_unreachable_hub_is_one_line(tmp_path, tiny):
     import os
@@ -154,6 +213,10 @@ def test_the_data_check_counts_rows_and_images(dataset, make_settings, tmp_path)
         ({"pa_sft": {"epoch": 2}}, "unknown setting 'pa_sft.epoch'"),
         ({"pa_sft": {"batch": "four"}}, r"pa_sft\.batch: 'four' is no int"),
         ({"machine": {"gpu": 1}}, r"machine\.gpu: 1 is no bool"),
+        ({"pa_sft": {"scheduler": "cosin"}}, r"pa_sft\.scheduler: 'cosin' is none of linear, cosine"),
+        ({"sc_grpo": {"beta": "nan"}}, r"sc_grpo\.beta: nan is no finite number"),
+        ({"sc_grpo": {"beta": 10**400}}, r"sc_grpo\.beta: 10+ is no float"),
+        ({"pa_sft": {"epochs": float("inf")}}, r"pa_sft\.epochs: inf is no finite number"),
     ],
 )
 def test_a_misspelt_setting_is_named(changes, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from expertad import pattern
@@ -102,6 +104,54 @@ def test_a_changed_or_missing_image_is_found_and_an_unchanged_one_not_read_again
     changed[1].unlink()
     with pytest.raises(UserError, match=r"2 of 16 images cannot be used .*SHA-256 differs.*--image-root"):
         data.check_images(rows, root, memory)
+
+
+def test_a_damaged_memory_of_images_is_as_none(annotations_only, tmp_path):
+    folder, root = annotations_only
+    memory = tmp_path / "memory.json"
+    rows = load_rows(str(folder), "pa_sft", root)
+    for content in (b'{"a": [1', b"\xff", b"[]"):
+        memory.write_bytes(content)
+        assert data.check_images(rows, root, memory) == 16
+    assert len(json.loads(memory.read_text())) == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": []}, "has 0 images and 1 values of image_sha256"),
+        ({"image_sha256": []}, "has 1 images and 0 values of image_sha256"),
+    ],
+)
+def test_a_row_without_images_or_digests_is_named(changes, message, dataset, tmp_path):
+    rows = load_rows(str(edited(dataset, tmp_path, lambda rows: [{**rows[0], **changes}])), "pa_sft")
+    with pytest.raises(UserError, match=rf"row pa_sft/OK/S0000/C1 {message}"):
+        data.check_images(rows, None)
+
+
+def test_a_data_set_without_rows_or_with_a_damaged_header_is_one_line(dataset, tmp_path):
+    folder = edited(dataset, tmp_path, lambda rows: [])
+    with pytest.raises(UserError, match="the Parquet files of pa_sft are empty or damaged"):
+        load_rows(str(folder), "pa_sft")
+    (folder / "README.md").write_text("---\nconfigs: [\n---\n")
+    with pytest.raises(UserError, match=r"README\.md has a damaged YAML header") as caught:
+        load_rows(str(folder), "pa_sft")
+    assert "\n" not in str(caught.value)
+
+
+def edited(dataset, base, change):
+    """A data set whose PA-SFT rows were changed after it was published."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = base / "dataset"
+    (folder / "pa_sft").mkdir(parents=True)
+    source = next((dataset / "pa_sft").glob("*.parquet"))
+    table = pq.read_table(source)
+    rows = change(table.to_pylist())
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), folder / "pa_sft" / source.name)
+    (folder / "README.md").write_text((dataset / "README.md").read_text())
+    return folder
 
 
 def test_another_schema_version_is_refused(tmp_path, dataset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +218,24 @@ def test_a_truth_no_completion_could_match_is_refused():
         Truth(True, "center", " ")
     with pytest.raises(DataError, match="neither|no answer"):
         Truth.from_solution("<answer>perhaps</answer>")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("anomalous", "False"), ("anomalous", None), ("anomalous", 2), ("fine_type", 7), ("coarse_type", 7)]
+    + [("cells", value) for value in (3, "04", [9], ["4"])],
+)
+def test_a_column_of_another_kind_is_refused_by_name(column, value):
+    row = {"anomalous": True, "location": "center", "fine_type": "stain", "coarse_type": None, "cells": [4]}
+    with pytest.raises(DataError, match=f"^{column} is "):
+        Truth.from_row({**row, column: value})
+
+
+@pytest.mark.parametrize("yes", [True, 1, np.bool_(True), np.int64(1)])
+def test_labels_and_cells_as_parquet_gives_them_are_read(yes):
+    row = {"location": "center", "fine_type": "stain", "coarse_type": None, "cells": np.array([4])}
+    assert Truth.from_row({**row, "anomalous": yes}) == Truth(True, "center", "stain", None, (4,))
+    assert Truth.from_row({**row, "anomalous": type(yes)(0)}) == GOOD
 
 
 def test_a_truth_survives_the_released_form():

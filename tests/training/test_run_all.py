@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -67,6 +68,13 @@ def test_several_nodes_pass_torchruns_own_flags(capsys):
         (["--set", "smoke.parts=3"], "smoke has no settings in this preset"),
         (["--preset", "smoke", "--dataset", "elsewhere"], "makes its own data set and backbone"),
         (["--rewards", "paper2"], "unknown reward scheme"),
+        (["--backbone", "../configs/qwen2-vl-2b"], "unknown backbone '../configs/qwen2-vl-2b'"),
+        (["--preset", "../presets/smoke"], "unknown preset '../presets/smoke'"),
+        (["--preset", "smoke", "--set", "dataset=/x"], "leave out --set dataset"),
+        (["--backbone", "all", "--model", "x"], "leave out --model, or name a backbone"),
+        (["--torchrun", "a 'b"], '--torchrun "a \'b": No closing quotation'),
+        (["--set", "machine.processes=0"], "machine.processes is 0; it must be at least 1"),
+        (["--set", "image_root=3"], "image_root: 3 is no str | None"),
     ],
 )
 def test_mistakes_exit_2_with_one_line(words, message, capsys):
@@ -118,7 +126,69 @@ def test_a_folder_of_another_run_is_refused_by_its_first_difference(tmp_path):
         claim(settings.merge(run, {"sc_grpo": {"beta": 0.1}}, "test"), tmp_path)
 
 
+def test_a_folder_of_a_run_on_other_data_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    rows = tmp_path / "data" / "rows.parquet"
+    rows.write_bytes(b"old")
+    out = tmp_path / "run"
+    out.mkdir()
+    run = settings.for_backbone("4xA100", load("qwen2-vl-2b"), str(tmp_path / "data"))
+    claim(run, out)
+    claim(run, out)
+    run_all.manifest(run, out)
+    before = json.loads((out / "manifest.json").read_text())["dataset"]
+    rows.write_bytes(b"new")
+    with pytest.raises(UserError, match=r"holds a run on other data: .*data has changed since; give another --out"):
+        claim(run, out)
+    run_all.manifest(run, out)
+    assert json.loads((out / "manifest.json").read_text())["dataset"] == before
+
+
+def test_a_run_that_is_merely_repeated_keeps_its_manifest(tmp_path, monkeypatch):
+    run = settings.for_backbone("4xA100", load("qwen2-vl-2b"), "d")
+    one = run_all.Planned(run, tmp_path, [step(tmp_path, "only", "")])
+    monkeypatch.setattr(run_all, "write_card", lambda run, out: "")
+    run_all.carry_out(one)
+    (tmp_path / "manifest.json").write_text("as it was")
+    run_all.carry_out(one)
+    assert (tmp_path / "manifest.json").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("content", [b"preset: [", b"\xff\xfe\x00", b"a list"])
+def test_a_damaged_config_in_the_run_folder_is_named(content, tmp_path):
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.yaml: (damaged|not settings)") as caught:
+        claim(settings.for_backbone("4xA100", load("qwen2-vl-2b"), "d"), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_backbones_are_checked_before_the_first_starts(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def check(one, *, with_data):
+        seen.append((one.run.backbone, with_data))
+        if one.run.backbone == names()[-1]:
+            raise UserError("the last one cannot run")
+
+    monkeypatch.setattr(run_all, "check", check)
+    monkeypatch.setattr(run_all, "carry_out", lambda one: pytest.fail("started"))
+    assert main(["--backbone", "all", "--out", str(tmp_path)]) == 2
+    assert seen == [(name, name == names()[0]) for name in names()]
+    assert "the last one cannot run" in capsys.readouterr().err
+
+
+def test_the_memory_table_takes_no_words():
+    def memory(*words):
+        command = [sys.executable, "-m", "training.memory", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert memory("nonsense").returncode == 2
+    assert memory("--help").stdout.startswith("usage: python -m training.memory")
+
+
 def test_a_folder_that_cannot_be_made_is_named_and_nothing_is_left_behind(tmp_path, capsys):
+    assert main(["--preset", "smoke", "--out", "/proc/foo"]) == 2
+    assert "error: /proc/foo cannot be made or written" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert main(["--preset", "smoke", "--out", str(tmp_path / "file" / "run")]) == 2
     assert f"error: {tmp_path}/file is a file; give --out a folder" in capsys.readouterr().err
@@ -168,6 +238,9 @@ def test_finished_steps_are_skipped_and_a_failed_one_is_named_with_its_log(tmp_p
     for _ in range(2):
         with pytest.raises(AbortError, match=r"bad failed with exit code 2; error: rows are too long; .*bad\.log"):
             execute([once, bad], run, tmp_path)
+    died = step(tmp_path, "died", "import sys; print('terminate called without an active exception'); sys.exit(1)")
+    with pytest.raises(AbortError, match="died failed with exit code 1; terminate called without an active exception"):
+        execute([died], run, tmp_path)
     assert counter.read_text() == "x"
     assert "once: done before" in capsys.readouterr().out
 

@@ -38,6 +38,47 @@ def launch(processes, module, *words):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+LEAVES = """
+import sys, time
+from pathlib import Path
+import torch.distributed as dist
+from accelerate import PartialState
+from expertad.errors import UserError
+from training import stage
+
+def work(run, args):
+    state = PartialState(cpu=True)
+    if args.out.name == "fails":
+        raise UserError("the data are wrong")
+    if state.is_main_process:
+        time.sleep(2)
+        (args.out / "written").touch()
+
+parser = stage.command_line("leaves", "A stage.")
+args = parser.parse_args(sys.argv[1:])
+code = stage.run_process(parser, sys.argv[1:], work)
+assert not dist.is_initialized()
+assert code or (args.out / "written").is_file(), "ended before the first process had"
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("works", 0), ("fails", 1)])
+def test_every_process_waits_for_the_others_and_takes_the_group_down(name, code, make_settings, tmp_path):
+    (tmp_path / name).mkdir()
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    settings.write(make_settings(tmp_path, tmp_path), tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [tmp_path / "leaves.py", "--config", tmp_path / "config.yaml", "--out", tmp_path / name]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, *map(str, words)], capture_output=True, text=True, env=environment, check=False, timeout=120
+    )
+    assert done.returncode == code, done.stderr[-3000:]
+    assert "AssertionError" not in done.stderr
+    assert ("error: the data are wrong" in done.stderr) is bool(code)
+
+
 def test_advantages_recomputed_from_the_dump_equal_the_trainers(dataset, tiny, make_settings, tmp_path):
     run = make_settings(dataset, tiny("llava_onevision"), sc_grpo={"max_steps": 2, "max_completion_tokens": 20})
     trainer, _ = sc_grpo.make_trainer(run, run.model, tmp_path)

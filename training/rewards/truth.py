@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
+from reprlib import repr as shown
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from expertad import pattern
 from expertad.errors import DataError
@@ -44,7 +48,7 @@ class Truth:
             raise DataError("an anomalous truth has no type: rewards cannot be computed for it")
         if cells_of(self.location or "", self.grid) is None:
             raise DataError(
-                f"the true location {self.location!r} names no cell of a {self.grid}x{self.grid} grid; "
+                f"the true location {shown(self.location)} names no cell of a {self.grid}x{self.grid} grid; "
                 "was the data set built for another grid?"
             )
 
@@ -67,21 +71,28 @@ class Truth:
         Where nobody has written a fine-grained type (held_out), the coarse type stands in for it.
 
         Raises:
-            DataError: as the constructor, and for a location that is not the exact name of a cell.
+            DataError: as the constructor, for a location that is not the exact name of a cell, and for a column of
+                another kind: the text "False" is no label, and would count as true.
         """
-        if not row["anomalous"]:
+        anomalous = row["anomalous"]
+        if not isinstance(anomalous, (Integral, np.bool_)) or anomalous not in (0, 1):
+            raise DataError(f"anomalous is {shown(anomalous)}; write true or false, without quotes")
+        if not anomalous:
             return cls(anomalous=False, grid=grid)
         if row["location"] not in cell_names(grid):
             raise DataError(
-                f"the true location {row['location']!r} is no cell of a {grid}x{grid} grid; "
+                f"the true location {shown(row['location'])} is no cell of a {grid}x{grid} grid; "
                 "was the data set built for another grid?"
             )
+        for name in ("fine_type", "coarse_type"):
+            if not isinstance(row[name], (str, type(None))):
+                raise DataError(f"{name} is {shown(row[name])}; write text or null")
         return cls(
             anomalous=True,
             location=row["location"],
             fine_type=row["fine_type"] or row["coarse_type"],
             coarse_type=row["coarse_type"],
-            cells=tuple(row["cells"] or ()),
+            cells=_cells(row["cells"], grid),
             grid=grid,
         )
 
@@ -90,15 +101,27 @@ class Truth:
         """Reads the release's form.
 
         Raises:
-            DataError: the answer is neither yes nor no, or an anomalous solution lacks its location or type.
+            DataError: not text, the answer is neither yes nor no, or an anomalous solution lacks its location or type.
         """
+        if not isinstance(solution, str):
+            raise DataError(f"the solution is {shown(solution)}; write text such as '<answer>No</answer>'")
         fields = pattern.parse_lenient(solution)
         answer = (fields.answer or "").strip().casefold()
         if answer not in ("yes", "no"):
-            raise DataError(f"the solution {solution!r} has no answer of yes or no")
+            raise DataError(f"the solution {shown(solution)} has no answer of yes or no")
         if answer == "no":
             return cls(anomalous=False, grid=grid)
         return cls(anomalous=True, location=fields.location, fine_type=fields.type, grid=grid)
+
+
+def _cells(cells: object, grid: int) -> tuple[int, ...]:
+    if cells is None:
+        return ()
+    if not isinstance(cells, (list, tuple, np.ndarray)) or not all(
+        isinstance(cell, Integral) and 0 <= int(cell) < grid * grid for cell in cells
+    ):
+        raise DataError(f"cells is {shown(cells)}; write a list of cell numbers from 0 to {grid * grid - 1}")
+    return tuple(map(int, cells))
 
 
 @dataclass(frozen=True, slots=True)
